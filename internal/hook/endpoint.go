@@ -1,0 +1,102 @@
+package hook
+
+import (
+	"strings"
+	"time"
+)
+
+// Endpoint is a URL that gets messages.
+type Endpoint struct {
+	ID   Key
+	Org  Key
+	App  Key
+	Name string // unique within its application; the URL when none was given
+	URL  string
+	// EventTypes are patterns of the event types that it gets; empty means all.
+	EventTypes []string
+	Headers    []Header // added to each request
+	// Timeout bounds one whole exchange; 0 means DefaultTimeout.
+	Timeout time.Duration
+	// Concurrency bounds attempts under way at once; 0 means DefaultConcurrency.
+	Concurrency int
+	// Schedule are the waits between attempts; nil means the default schedule.
+	Schedule []time.Duration
+	// Window is how long after acceptance the last attempt is made; 0 means 168 h.
+	Window time.Duration
+	// SuccessCodes count as delivered; empty means any 2xx.
+	SuccessCodes []int
+	// SchemeName names the signature scheme; empty means Standard Webhooks.
+	SchemeName string
+	// ManagedByFile: made by the configuration file and read-only elsewhere.
+	ManagedByFile bool
+	// OfSource: 410 is an ordinary failure, and it is never disabled by itself.
+	OfSource bool
+	State    EndpointState
+	// Reason says why it is paused or disabled.
+	Reason    string
+	CreatedAt time.Time
+}
+
+// Defaults of an endpoint.
+const (
+	DefaultTimeout     = 15 * time.Second
+	DefaultConcurrency = 32
+)
+
+// EndpointState says whether an endpoint gets its messages now.
+type EndpointState int
+
+// The states.
+const (
+	Enabled  EndpointState = 0
+	Paused   EndpointState = 1 // by hand
+	Disabled EndpointState = 2 // by rule, or because it left the configuration
+)
+
+func (s EndpointState) String() string {
+	switch s {
+	case Enabled:
+		return "enabled"
+	case Paused:
+		return "paused"
+	case Disabled:
+		return "disabled"
+	}
+	return "unknown"
+}
+
+// Wants says whether the endpoint gets messages of this event type.
+func (e *Endpoint) Wants(eventType string) bool {
+	if len(e.EventTypes) == 0 {
+		return true
+	}
+	for _, p := range e.EventTypes {
+		if MatchEventType(p, eventType) {
+			return true
+		}
+	}
+	return false
+}
+
+// MatchEventType says whether an event type fits a pattern, in which each *
+// stands for any run of characters, dots included.
+func MatchEventType(pattern, eventType string) bool {
+	head, rest, wild := strings.Cut(pattern, "*")
+	if !wild {
+		return pattern == eventType
+	}
+	if !strings.HasPrefix(eventType, head) {
+		return false
+	}
+	eventType = eventType[len(head):]
+	parts := strings.Split(rest, "*")
+	last := parts[len(parts)-1]
+	for _, p := range parts[:len(parts)-1] {
+		i := strings.Index(eventType, p)
+		if i < 0 {
+			return false
+		}
+		eventType = eventType[i+len(p):]
+	}
+	return strings.HasSuffix(eventType, last)
+}

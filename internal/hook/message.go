@@ -1,0 +1,40 @@
+package hook
+
+import "time"
+
+// Message is one accepted event. It never changes after it was kept.
+type Message struct {
+	ID  Key
+	Org Key
+	App Key // the application whose endpoints get it; a source's hidden one for received webhooks
+
+	Event
+	ReceivedAt time.Time
+	// Headers are the ones that go on to endpoints, in the order received.
+	Headers []Header
+	Body    []byte
+
+	// Size is the length of the body in bytes, also where Body was not read.
+	Size int
+	// Fanout is how many deliveries were made with the message; their keys
+	// follow the message's own key directly.
+	Fanout int
+	// Duplicates is how often the same event came again.
+	Duplicates int
+	// LastDuplicateAt is when it last came again; zero if never.
+	LastDuplicateAt time.Time
+}
+
+// Header is one header line.
+type Header struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Hash is the dedupe key of a message in the form the store keeps: the first
+// 128 bits of a SHA-256 over the application and Event.DedupeKey.
+type Hash [16]byte
+
+// DedupeWindow is how long an event is remembered as already seen. Veriff, the
+// most patient of the known providers, repeats itself for a week.
+const DedupeWindow = 8 * 24 * time.Hour

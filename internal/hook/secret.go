@@ -1,0 +1,18 @@
+package hook
+
+import "log/slog"
+
+// Secret is a text that must never be seen in a log, an error or an answer:
+// every way of printing it gives "[redacted]". Reveal is the one way out.
+type Secret string
+
+const redacted = "[redacted]"
+
+// Reveal is the text itself. Call it where the secret is used, and nowhere else.
+func (s Secret) Reveal() string { return string(s) }
+
+func (Secret) String() string               { return redacted }
+func (Secret) GoString() string             { return redacted }
+func (Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
+func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }

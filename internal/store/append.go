@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/sigpost/sigpost/internal/hook"
+)
+
+// Append is one event to be kept together with where it goes.
+type Append struct {
+	// Message is kept unless the event is known; its ID and Fanout are set here.
+	Message hook.Message
+	// Hash tells the event from others; it is looked for in the dedupe window.
+	Hash hook.Hash
+	// Deliveries go with the message: Org, Endpoint, State, NextAt, Since and Holder
+	// are the caller's, ID and Message are set here.
+	Deliveries []hook.Delivery
+	// Redeliver makes the deliveries also when the event is known already.
+	Redeliver bool
+
+	// Duplicate says that the event was known; Message.ID is then the first one's.
+	Duplicate bool
+
+	headers, subjects string
+}
+
+// Append keeps a, its deliveries and its dedupe key in one transaction and
+// returns when they are on disk. After an error nothing of it was kept. Equal
+// hashes within [hook.DedupeWindow] make one message, however many come at once.
+func (s *Store) Append(ctx context.Context, a *Append) error {
+	a.headers = encodeHeaders(a.Message.Headers)
+	a.subjects = encodeSubjects(a.Message.Subjects)
+	const perRow = 64
+	size := len(a.Message.Body) + len(a.headers) + len(a.subjects) + perRow*len(a.Deliveries)
+	return s.writer.do(ctx, &write{append: a, size: size})
+}
+
+func (w *writer) appendAll(ctx context.Context, batch []*write) error {
+	r := &w.rows
+	r.messageArgs, r.bodyArgs, r.dedupeArgs, r.deliveryArgs = r.messageArgs[:0], r.bodyArgs[:0], r.dedupeArgs[:0], r.deliveryArgs[:0]
+	now := time.Now()
+	for _, u := range batch {
+		if u.append == nil {
+			continue
+		}
+		if err := w.gather(ctx, u.append, now); err != nil {
+			return err
+		}
+	}
+	if err := r.messages.insert(ctx, r.messageArgs); err != nil {
+		return err
+	}
+	if err := r.bodies.insert(ctx, r.bodyArgs); err != nil {
+		return err
+	}
+	if err := r.dedupe.insert(ctx, r.dedupeArgs); err != nil {
+		return err
+	}
+	return r.deliveries.insert(ctx, r.deliveryArgs)
+}
+
+// gather gives a its keys and adds its rows to the arguments of the batch. Keys
+// are given here, by the one goroutine that commits, so that the order of keys
+// is the order in which messages become visible.
+func (w *writer) gather(ctx context.Context, a *Append, now time.Time) error {
+	m := &a.Message
+	first, known := w.fresh[a.Hash]
+	if !known {
+		first, known = w.seen.find(a.Hash, now)
+	}
+	a.Duplicate = known
+	if known {
+		return w.gatherDuplicate(ctx, a, first, now)
+	}
+	m.ID = w.keys.Take(now, 1+len(a.Deliveries))
+	m.Fanout = len(a.Deliveries)
+	m.Size = len(m.Body)
+	w.fresh[a.Hash] = m.ID
+	r := &w.rows
+	r.messageArgs = append(r.messageArgs, int64(m.ID), int64(m.Org), int64(m.App), m.Type, text(m.Event.ID), text(m.Family), text(a.subjects),
+		number(ms(m.OccurredAt)), m.Rank, ms(m.ReceivedAt), a.headers, m.Size, m.Fanout)
+	r.bodyArgs = append(r.bodyArgs, int64(m.ID), int64(m.Org), blob(m.Body))
+	r.dedupeArgs = append(r.dedupeArgs, int64(m.ID), int64(m.Org), a.Hash[:])
+	for i := range a.Deliveries {
+		a.Deliveries[i].ID = m.ID + 1 + hook.Key(i)
+		w.gatherDelivery(&a.Deliveries[i], m.ID, 0)
+	}
+	return nil
+}
+
+func (w *writer) gatherDuplicate(ctx context.Context, a *Append, first hook.Key, now time.Time) error {
+	a.Message.ID = first
+	if _, err := w.rows.duplicate.ExecContext(ctx, int64(first), int64(a.Message.Org), ms(a.Message.ReceivedAt)); err != nil {
+		return err
+	}
+	if !a.Redeliver {
+		a.Deliveries = nil
+		return nil
+	}
+	for i := range a.Deliveries {
+		a.Deliveries[i].ID = w.keys.Take(now, 1)
+		a.Deliveries[i].Trigger = hook.Duplicate
+		w.gatherDelivery(&a.Deliveries[i], first, 1)
+	}
+	return nil
+}
+
+func (w *writer) gatherDelivery(d *hook.Delivery, message hook.Key, late int) {
+	d.Message = message
+	w.rows.deliveryArgs = append(w.rows.deliveryArgs, int64(d.ID), int64(d.Org), int64(message), int64(d.Endpoint), int(d.State), d.Attempts,
+		ms(d.NextAt), ms(d.Since), int64(d.Holder), int64(d.LastAttempt), int(d.Trigger), late)
+}
+
+// encodeHeaders writes headers as [[name,value],…]: in the order received, and
+// half as long as objects.
+func encodeHeaders(headers []hook.Header) string {
+	pairs := make([][2]string, len(headers))
+	for i, h := range headers {
+		pairs[i] = [2]string{h.Name, h.Value}
+	}
+	out, _ := json.Marshal(pairs) // strings always marshal
+	return string(out)
+}
+
+func decodeHeaders(raw []byte) ([]hook.Header, error) {
+	var pairs [][2]string
+	if err := json.Unmarshal(raw, &pairs); err != nil {
+		return nil, err
+	}
+	headers := make([]hook.Header, len(pairs))
+	for i, p := range pairs {
+		headers[i] = hook.Header{Name: p[0], Value: p[1]}
+	}
+	return headers, nil
+}
+
+func encodeSubjects(subjects []hook.Subject) string {
+	if len(subjects) == 0 {
+		return ""
+	}
+	pairs := make([][2]string, len(subjects))
+	for i, s := range subjects {
+		pairs[i] = [2]string{s.Kind, s.ID}
+	}
+	out, _ := json.Marshal(pairs)
+	return string(out)
+}
+
+func decodeSubjects(raw []byte) ([]hook.Subject, error) {
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	var pairs [][2]string
+	if err := json.Unmarshal(raw, &pairs); err != nil {
+		return nil, err
+	}
+	subjects := make([]hook.Subject, len(pairs))
+	for i, p := range pairs {
+		subjects[i] = hook.Subject{Kind: p[0], ID: p[1]}
+	}
+	return subjects, nil
+}
+
+// text is s, or null when it is empty.
+func text(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// number is n, or null when it is 0.
+func number(n int64) any {
+	if n == 0 {
+		return nil
+	}
+	return n
+}
+
+// blob is b, never null: an empty body is a body.
+func blob(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}

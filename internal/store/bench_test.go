@@ -1,0 +1,63 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sigpost/sigpost/internal/hook"
+)
+
+func open(t testing.TB) *Store {
+	t.Helper()
+	s, err := Open(context.Background(), Options{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// BenchmarkAppendAndRecord is the whole work of the store for one event that is
+// delivered at the first attempt, with 64 events under way at once.
+func BenchmarkAppendAndRecord(b *testing.B) {
+	s := open(b)
+	ctx := context.Background()
+	body := make([]byte, 1024)
+	var failed atomic.Int64
+	b.SetParallelism(32) // times GOMAXPROCS
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			now := time.Now()
+			a := &Append{
+				Message: hook.Message{Org: DefaultOrg, App: 2, Event: hook.Event{Type: "veriff.decision.approved", Family: "veriff.decision",
+					Subjects: []hook.Subject{{Kind: "session", ID: "12df6045-3846-3e45-946a-14fa6136d78b"}}, OccurredAt: now}, ReceivedAt: now,
+					Headers: []hook.Header{{Name: "Content-Type", Value: "application/json"}, {Name: "X-Hmac-Signature", Value: "01fa3ded011bfce75672c99877a6cc1cf7aeaeda0ccb6b43fc21b60f595063c2"}}, Body: body},
+				Deliveries: []hook.Delivery{{Org: DefaultOrg, Endpoint: 1 << 40, State: hook.Pending, NextAt: now, Since: now, Holder: s.incarnation}},
+			}
+			rand.Read(a.Hash[:])
+			if err := s.Append(ctx, a); err != nil {
+				failed.Add(1)
+				continue
+			}
+			go func() {
+				r := &Record{Delivery: a.Deliveries[0], State: hook.Delivered, NextAt: now,
+					Attempt: &hook.Attempt{Number: 1, At: now, Duration: time.Millisecond, Outcome: hook.OutcomeDelivered, Status: 200}}
+				if err := s.Record(ctx, r); err != nil || r.Refused {
+					failed.Add(1)
+				}
+			}()
+		}
+	})
+	if failed.Load() > 0 {
+		b.Fatalf("%d failed", failed.Load())
+	}
+}

@@ -1,0 +1,93 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"log/slog"
+	"time"
+)
+
+// checkpointer copies the write-ahead log into the database from a connection
+// of its own, so that commits need not wait for it. Only the last few pages,
+// written while it copied, are left to the writer; then the log begins anew
+// instead of growing.
+type checkpointer struct {
+	db     *sql.DB
+	log    *slog.Logger
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// checkpointInterval is how often the length of the log is looked at.
+const checkpointInterval = 200 * time.Millisecond
+
+func newCheckpointer(path string, log *slog.Logger) (*checkpointer, error) {
+	db, err := openSQLite(path, true)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := db.Exec("PRAGMA cache_size(-512)"); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return &checkpointer{db: db, log: log, done: make(chan struct{})}, nil
+}
+
+func (c *checkpointer) start(w *writer) {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	go c.run(ctx, w)
+}
+
+func (c *checkpointer) run(ctx context.Context, w *writer) {
+	defer close(c.done)
+	tick := time.NewTicker(checkpointInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := c.step(w); err != nil {
+			c.log.Warn("checkpoint failed", "error", err)
+		}
+	}
+}
+
+func (c *checkpointer) step(w *writer) error {
+	ctx := context.Background()
+	length, _, err := checkpoint(ctx, c.db, "NOOP")
+	if err != nil || length < walPages {
+		return err
+	}
+	length, copied, err := checkpoint(ctx, c.db, "PASSIVE")
+	if err != nil || length == copied {
+		return err
+	}
+	return w.checkpoint(ctx)
+}
+
+// checkpoint runs between two transactions of the writer, when nobody adds to the log.
+func (w *writer) checkpoint(ctx context.Context) error {
+	return w.do(ctx, &write{between: func(ctx context.Context) error {
+		_, _, err := checkpoint(ctx, w.conn, "PASSIVE")
+		return err
+	}})
+}
+
+// checkpoint says how many pages the log has and how many of them are home.
+func checkpoint(ctx context.Context, db interface {
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}, mode string) (length, copied int, err error) {
+	var busy int
+	err = db.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &length, &copied)
+	return length, copied, err
+}
+
+func (c *checkpointer) stop() {
+	c.cancel()
+	<-c.done
+}
+
+func (c *checkpointer) close() error { return c.db.Close() }

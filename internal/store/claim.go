@@ -1,0 +1,195 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/sigpost/sigpost/internal/hook"
+)
+
+// Claim takes up to limit due deliveries of one endpoint whose holder is nobody
+// or dead, and holds them for this incarnation. Whoever claims must Record or
+// Release each of them. next is when the endpoint's next unclaimed delivery is
+// due: in the past when limit was reached and more wait, zero when none is left.
+func (s *Store) Claim(ctx context.Context, endpoint hook.Key, now time.Time, limit int) (claimed []hook.Delivery, next time.Time, err error) {
+	err = s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
+		claimed, next = nil, time.Time{}
+		for _, holder := range s.claimable {
+			found, after, err := due(ctx, tx, endpoint, holder, now, limit-len(claimed))
+			if err != nil {
+				return err
+			}
+			claimed = append(claimed, found...)
+			if !after.IsZero() && (next.IsZero() || after.Before(next)) {
+				next = after
+			}
+		}
+		return s.hold(ctx, tx, claimed)
+	})
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("claim deliveries: %w", err)
+	}
+	return claimed, next, nil
+}
+
+// due reads the first limit due deliveries under one holder, in the order of
+// the index, and when the one after them is due.
+func due(ctx context.Context, tx *sql.Conn, endpoint, holder hook.Key, now time.Time, limit int) (found []hook.Delivery, after time.Time, err error) {
+	q := "SELECT " + deliveryColumns + " FROM deliveries WHERE state = 1 AND endpoint_id = ? AND holder = ? ORDER BY next_at LIMIT ?"
+	rows, err := tx.QueryContext(ctx, q, endpoint, holder, limit+1)
+	if err != nil {
+		return nil, after, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		d, err := scanDelivery(rows)
+		if err != nil {
+			return nil, after, err
+		}
+		if len(found) == limit || d.NextAt.After(now) {
+			return found, d.NextAt, nil
+		}
+		found = append(found, d)
+	}
+	return found, after, rows.Err()
+}
+
+func (s *Store) hold(ctx context.Context, tx *sql.Conn, claimed []hook.Delivery) error {
+	for i := range claimed {
+		d := &claimed[i]
+		res, err := tx.ExecContext(ctx, "UPDATE deliveries SET holder = ? WHERE id = ? AND holder = ? AND state = 1", s.incarnation, d.ID, d.Holder)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n != 1 {
+			return fmt.Errorf("hold delivery %d: %d rows changed (%w)", d.ID, n, err)
+		}
+		d.Holder = s.incarnation
+	}
+	return nil
+}
+
+// DueByEndpoint says for each endpoint with unclaimed deliveries when the first is due.
+func (s *Store) DueByEndpoint(ctx context.Context) (map[hook.Key]time.Time, error) {
+	const q = "SELECT endpoint_id, min(next_at) FROM deliveries WHERE state = 1 AND holder <> ? GROUP BY endpoint_id"
+	rows, err := s.read.QueryContext(ctx, q, s.incarnation)
+	if err != nil {
+		return nil, fmt.Errorf("read due deliveries: %w", err)
+	}
+	defer rows.Close()
+	due := map[hook.Key]time.Time{}
+	for rows.Next() {
+		var endpoint hook.Key
+		var at int64
+		if err := rows.Scan(&endpoint, &at); err != nil {
+			return nil, fmt.Errorf("read due deliveries: %w", err)
+		}
+		due[endpoint] = time.UnixMilli(at).UTC()
+	}
+	return due, rows.Err()
+}
+
+// OldestDue is when the delivery that has been due the longest became due;
+// zero when nothing pending is due.
+func (s *Store) OldestDue(ctx context.Context, now time.Time) (time.Time, error) {
+	var at sql.NullInt64
+	if err := s.read.QueryRowContext(ctx, "SELECT min(next_at) FROM deliveries WHERE state = 1 AND next_at <= ?", ms(now)).Scan(&at); err != nil {
+		return time.Time{}, fmt.Errorf("read oldest due delivery: %w", err)
+	}
+	return fromMS(at.Int64), nil
+}
+
+// HoldPending makes an endpoint's pending deliveries held: those that nobody has
+// in memory. Those in memory are held one by one, as their turn comes.
+func (s *Store) HoldPending(ctx context.Context, endpoint hook.Key) (int64, error) {
+	return s.changeState(ctx, `UPDATE deliveries SET state = 5, holder = 0 WHERE state = 1 AND endpoint_id = ? AND holder <> ?`, endpoint, s.incarnation)
+}
+
+// CancelAll cancels what an endpoint still had to get, for it is gone.
+func (s *Store) CancelAll(ctx context.Context, endpoint hook.Key) (int64, error) {
+	pending, err := s.changeState(ctx, `UPDATE deliveries SET state = 4, holder = 0 WHERE state = 1 AND endpoint_id = ?`, endpoint)
+	if err != nil {
+		return 0, err
+	}
+	held, err := s.changeState(ctx, `UPDATE deliveries SET state = 4 WHERE state = 5 AND endpoint_id = ?`, endpoint)
+	return pending + held, err
+}
+
+func (s *Store) changeState(ctx context.Context, query string, args ...any) (n int64, err error) {
+	err = s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
+		res, err := tx.ExecContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		n, err = res.RowsAffected()
+		return err
+	})
+	return n, err
+}
+
+// ReleaseHeld makes an endpoint's held deliveries pending again, the oldest
+// first, due one every pace from now on, each with a retry window of its own
+// from the moment it is due: who was paused for a month still gets each at
+// least once.
+func (s *Store) ReleaseHeld(ctx context.Context, endpoint hook.Key, now time.Time, pace time.Duration) (int64, error) {
+	const step = 500
+	var total int64
+	for {
+		var n int64
+		err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
+			n = 0
+			keys, err := queryKeys(ctx, tx, "SELECT id FROM deliveries WHERE state = 5 AND endpoint_id = ? ORDER BY id LIMIT ?", endpoint, step)
+			if err != nil {
+				return err
+			}
+			for _, k := range keys {
+				at := ms(now.Add(time.Duration(total+n) * pace))
+				if _, err := tx.ExecContext(ctx, "UPDATE deliveries SET state = 1, next_at = ?, since = ?, holder = 0 WHERE id = ? AND state = 5", at, at, k); err != nil {
+					return err
+				}
+				n++
+			}
+			return nil
+		})
+		if err != nil {
+			return total, fmt.Errorf("release held deliveries: %w", err)
+		}
+		total += n
+		if n < step {
+			return total, nil
+		}
+	}
+}
+
+// Resend makes a delivery due now, whatever its state, with a new retry window.
+// It is refused while an attempt may be under way.
+func (s *Store) Resend(ctx context.Context, delivery hook.Key, now time.Time) error {
+	return s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
+		const q = `UPDATE deliveries SET state = 1, next_at = ?, since = ?, holder = 0, trigger = ? WHERE id = ? AND NOT (state = 1 AND holder = ?)`
+		res, err := tx.ExecContext(ctx, q, ms(now), ms(now), int(hook.Manual), delivery, s.incarnation)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil {
+			return err
+		} else if n == 0 {
+			return hook.Errorf(hook.CodeConflict, "delivery %s is being attempted right now; ask again when it has ended", s.ids.Public(hook.KindDelivery, delivery))
+		}
+		return nil
+	})
+}
+
+// Deliver adds a delivery of a message that was kept before, due now.
+func (s *Store) Deliver(ctx context.Context, d hook.Delivery) (hook.Key, error) {
+	var id hook.Key
+	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
+		id = s.writer.keys.Take(time.Now(), 1)
+		const q = `INSERT INTO deliveries (id, org_id, message_id, endpoint_id, state, attempts, next_at, since, holder, last_attempt, trigger, late)
+			VALUES (?, ?, ?, ?, ?, 0, ?, ?, 0, 0, ?, 1)`
+		_, err := tx.ExecContext(ctx, q, id, d.Org, d.Message, d.Endpoint, int(d.State), ms(d.NextAt), ms(d.Since), int(d.Trigger))
+		return err
+	})
+	return id, err
+}

@@ -1,0 +1,172 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sigpost/sigpost/internal/hook"
+)
+
+const messageColumns = `m.id, m.org_id, m.app_id, m.event_type, coalesce(m.event_id, ''), coalesce(m.family, ''), m.subjects, coalesce(m.occurred_at, 0),
+	m.rank, m.received_at, m.headers, m.size, m.fanout, coalesce(u.count, 0), coalesce(u.last_at, 0)`
+
+const messageTables = `messages m LEFT JOIN duplicates u ON u.message_id = m.id`
+
+type scanner interface{ Scan(...any) error }
+
+func scanMessage(row scanner, more ...any) (hook.Message, error) {
+	var m hook.Message
+	var occurred, received, duplicate int64
+	var headers, subjects sql.RawBytes
+	into := []any{&m.ID, &m.Org, &m.App, &m.Type, &m.Event.ID, &m.Family, &subjects, &occurred, &m.Rank, &received, &headers, &m.Size, &m.Fanout, &m.Duplicates, &duplicate}
+	if err := row.Scan(append(into, more...)...); err != nil {
+		return m, err
+	}
+	m.OccurredAt, m.ReceivedAt, m.LastDuplicateAt = fromMS(occurred), fromMS(received), fromMS(duplicate)
+	var err error
+	if m.Headers, err = decodeHeaders(headers); err != nil {
+		return m, fmt.Errorf("read headers of message %d: %w", m.ID, err)
+	}
+	if m.Subjects, err = decodeSubjects(subjects); err != nil {
+		return m, fmt.Errorf("read subjects of message %d: %w", m.ID, err)
+	}
+	return m, nil
+}
+
+// Messages reads messages with their bodies. Keys that do not exist are left out.
+func (s *Store) Messages(ctx context.Context, keys []hook.Key) (map[hook.Key]*hook.Message, error) {
+	found := make(map[hook.Key]*hook.Message, len(keys))
+	if len(keys) == 0 {
+		return found, nil
+	}
+	args := make([]any, len(keys))
+	for i, k := range keys {
+		args[i] = k
+	}
+	q := "SELECT " + messageColumns + ", b.body FROM " + messageTables + " JOIN bodies b ON b.message_id = m.id WHERE m.id IN " + placeholders(1, len(keys))
+	rows, err := s.read.QueryContext(ctx, q, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read messages: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var body []byte
+		m, err := scanMessage(rows, &body)
+		if err != nil {
+			return nil, fmt.Errorf("read messages: %w", err)
+		}
+		m.Body = body
+		found[m.ID] = &m
+	}
+	return found, rows.Err()
+}
+
+// Message reads one message with its body.
+func (s *Store) Message(ctx context.Context, k hook.Key) (*hook.Message, error) {
+	found, err := s.Messages(ctx, []hook.Key{k})
+	if err != nil {
+		return nil, err
+	}
+	if m := found[k]; m != nil {
+		return m, nil
+	}
+	return nil, hook.Errorf(hook.CodeNotFound, "there is no message %s", s.ids.Public(hook.KindMessage, k))
+}
+
+// MessageFilter chooses messages for a list. Zero fields choose all.
+type MessageFilter struct {
+	App    hook.Key
+	Types  []string // patterns with *
+	Before hook.Key // keyset cursor: only older ones
+	Limit  int
+}
+
+// ListMessages lists messages without bodies, the newest first.
+func (s *Store) ListMessages(ctx context.Context, f MessageFilter) ([]hook.Message, error) {
+	where, args := []string{"1 = 1"}, []any{}
+	if f.App != 0 {
+		where, args = append(where, "m.app_id = ?"), append(args, f.App)
+	}
+	if f.Before != 0 {
+		where, args = append(where, "m.id < ?"), append(args, f.Before)
+	}
+	if len(f.Types) > 0 {
+		var any []string
+		for _, t := range f.Types {
+			any, args = append(any, "m.event_type GLOB ?"), append(args, t) // types have no other character that GLOB knows
+		}
+		where = append(where, "("+strings.Join(any, " OR ")+")")
+	}
+	q := "SELECT " + messageColumns + " FROM " + messageTables + " WHERE " + strings.Join(where, " AND ") + " ORDER BY m.id DESC LIMIT ?"
+	rows, err := s.read.QueryContext(ctx, q, append(args, f.Limit)...)
+	if err != nil {
+		return nil, fmt.Errorf("list messages: %w", err)
+	}
+	defer rows.Close()
+	var list []hook.Message
+	for rows.Next() {
+		m, err := scanMessage(rows)
+		if err != nil {
+			return nil, fmt.Errorf("list messages: %w", err)
+		}
+		list = append(list, m)
+	}
+	return list, rows.Err()
+}
+
+const deliveryColumns = "id, org_id, message_id, endpoint_id, state, attempts, next_at, since, holder, last_attempt, trigger"
+
+func scanDelivery(row scanner) (d hook.Delivery, err error) {
+	var next, since int64
+	err = row.Scan(&d.ID, &d.Org, &d.Message, &d.Endpoint, &d.State, &d.Attempts, &next, &since, &d.Holder, &d.LastAttempt, &d.Trigger)
+	d.NextAt, d.Since = fromMS(next), fromMS(since)
+	return d, err
+}
+
+// Deliveries reads where a message goes: those made with it, whose keys follow
+// its own, and those made later.
+func (s *Store) Deliveries(ctx context.Context, m *hook.Message) ([]hook.Delivery, error) {
+	const q = "SELECT " + deliveryColumns + " FROM deliveries WHERE id > ? AND id <= ? UNION ALL SELECT " + deliveryColumns + " FROM deliveries WHERE late = 1 AND message_id = ? ORDER BY id"
+	rows, err := s.read.QueryContext(ctx, q, m.ID, m.ID+hook.Key(m.Fanout), m.ID)
+	if err != nil {
+		return nil, fmt.Errorf("read deliveries: %w", err)
+	}
+	defer rows.Close()
+	var list []hook.Delivery
+	for rows.Next() {
+		d, err := scanDelivery(rows)
+		if err != nil {
+			return nil, fmt.Errorf("read deliveries: %w", err)
+		}
+		list = append(list, d)
+	}
+	return list, rows.Err()
+}
+
+// Attempts reads the attempts of a delivery, the first one first.
+func (s *Store) Attempts(ctx context.Context, d *hook.Delivery) ([]hook.Attempt, error) {
+	var list []hook.Attempt
+	const q = `SELECT id, previous, number, trigger, at, duration, outcome, status, response, coalesce(reason, '') FROM attempts WHERE id = ?`
+	for k := d.LastAttempt; k != 0; {
+		a := hook.Attempt{Delivery: d.ID, Message: d.Message, Endpoint: d.Endpoint}
+		var at, duration int64
+		err := s.read.QueryRowContext(ctx, q, k).Scan(&a.ID, &a.Previous, &a.Number, &a.Trigger, &at, &duration, &a.Outcome, &a.Status, &a.Response, &a.Reason)
+		if errors.Is(err, sql.ErrNoRows) {
+			break // older ones were deleted
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read attempts: %w", err)
+		}
+		a.At, a.Duration = fromMS(at), time.Duration(duration)*time.Microsecond
+		list = append(list, a)
+		k = a.Previous
+	}
+	for i, j := 0, len(list)-1; i < j; i, j = i+1, j-1 {
+		list[i], list[j] = list[j], list[i]
+	}
+	return list, nil
+}

@@ -1,0 +1,82 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/sigpost/sigpost/internal/hook"
+)
+
+// Record is what came of one attempt.
+type Record struct {
+	// Delivery as it was when the attempt began; Holder is the fence.
+	Delivery hook.Delivery
+	// Attempt is kept; its ID is set here. Nil when none was made, as when a
+	// delivery is only handed back.
+	Attempt *hook.Attempt
+	// State and NextAt are what holds from now on.
+	State  hook.DeliveryState
+	NextAt time.Time
+
+	// Refused says that the delivery was no longer this holder's, or no longer
+	// pending: someone else decides about it, and nothing was recorded.
+	Refused bool
+}
+
+// Record writes what came of one attempt and lets go of the delivery, in one
+// transaction. It returns when that is on disk.
+func (s *Store) Record(ctx context.Context, r *Record) error {
+	size := 64
+	if r.Attempt != nil {
+		size += len(r.Attempt.Response)
+	}
+	return s.writer.do(ctx, &write{record: r, size: size})
+}
+
+func (w *writer) recordAll(ctx context.Context, batch []*write) error {
+	rows := &w.rows
+	rows.attemptArgs = rows.attemptArgs[:0]
+	now := time.Now()
+	for _, u := range batch {
+		if u.record == nil {
+			continue
+		}
+		if err := w.settle(ctx, u.record, now); err != nil {
+			return err
+		}
+	}
+	return rows.attempts.insert(ctx, rows.attemptArgs)
+}
+
+func (w *writer) settle(ctx context.Context, r *Record, now time.Time) error {
+	d := &r.Delivery
+	attempts, last := d.Attempts, d.LastAttempt
+	if r.Attempt != nil {
+		attempts = r.Attempt.Number
+		last = w.keys.Take(now, 1)
+	}
+	res, err := w.rows.settle.ExecContext(ctx, int(r.State), attempts, ms(r.NextAt), int64(last), int64(d.ID), int64(d.Holder))
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return err
+	}
+	r.Refused = n == 0
+	if r.Refused || r.Attempt == nil {
+		return nil
+	}
+	a := r.Attempt
+	a.ID = last
+	w.rows.attemptArgs = append(w.rows.attemptArgs, int64(a.ID), int64(d.Org), int64(d.ID), int64(d.LastAttempt), a.Number, int(a.Trigger), a.At.UnixMilli(),
+		a.Duration.Microseconds(), string(a.Outcome), a.Status, emptyNull(a.Response), text(a.Reason))
+	return nil
+}
+
+func emptyNull(b []byte) any {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}

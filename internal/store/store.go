@@ -1,0 +1,278 @@
+// Package store keeps everything that Sigpost must not lose, in one SQLite
+// file, and is the queue as well: what is due is a row, and a process that
+// holds a delivery in memory is named in it. All SQL stands here.
+//
+// One goroutine writes. What queued while the last transaction ran becomes the
+// next one, so the cost of reaching the disk is shared without a timer.
+// Readers have connections of their own and never wait for the writer.
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/pressly/goose/v3"
+
+	"github.com/sigpost/sigpost/internal/hook"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// DefaultOrg is the organization of everything that the configuration file makes.
+const DefaultOrg hook.Key = 1
+
+// Options say where the store is.
+type Options struct {
+	// Dir is the data directory; it is made when it is missing.
+	Dir string
+	// Node is this process among those that share a store (0–255).
+	Node uint8
+	Log  *slog.Logger
+	// Committed is told of each commit: how many rows of work it had and how
+	// long it took. May be nil.
+	Committed func(rows int, took time.Duration)
+}
+
+// Store is an open data directory, locked against other processes. Safe for
+// concurrent use. Close it.
+type Store struct {
+	read        *sql.DB
+	write       *sql.DB
+	lock        *flock.Flock
+	writer      *writer
+	checkpoints *checkpointer
+	ids         *hook.IDs
+	incarnation hook.Key
+	// claimable are the holders whose deliveries this process may take: nobody,
+	// and every incarnation before this one.
+	claimable []hook.Key
+}
+
+// Open locks the directory, brings the schema up to date and begins a new
+// incarnation. The error is an *hook.Error with the way out when another
+// process has the directory, the file is damaged, or a newer version made it.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, hook.Errorf(hook.CodeInvalid, "make data directory: %w", err)
+	}
+	lock := flock.New(filepath.Join(o.Dir, "lock"))
+	held, err := lock.TryLock()
+	if err != nil {
+		return nil, hook.Errorf(hook.CodeInvalid, "lock data directory %s: %w", o.Dir, err)
+	}
+	if !held {
+		return nil, hook.Errorf(hook.CodeConflict, "data directory %s is in use by another sigpost process; stop it, or set another directory with --data", o.Dir)
+	}
+	s := &Store{lock: lock}
+	if err := s.open(ctx, o); err != nil {
+		s.closeFiles()
+		return nil, explainOpen(o.Dir, err)
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, o Options) (err error) {
+	path := filepath.Join(o.Dir, "sigpost.db")
+	if s.write, err = openSQLite(path, true); err != nil {
+		return err
+	}
+	if err := migrate(ctx, s.write); err != nil {
+		return err
+	}
+	if err := checkSQLite(ctx, s.write, path); err != nil {
+		return err
+	}
+	if s.read, err = openSQLite(path, false); err != nil {
+		return err
+	}
+	if s.ids, err = s.loadIDs(ctx); err != nil {
+		return err
+	}
+	if err := s.begin(ctx, o); err != nil {
+		return err
+	}
+	s.checkpoints, err = newCheckpointer(path, o.Log)
+	if err != nil {
+		return err
+	}
+	if err := s.startWriter(ctx, o); err != nil {
+		return err
+	}
+	s.checkpoints.start(s.writer)
+	return nil
+}
+
+// migrate brings the schema up to date, and refuses one from the future.
+func migrate(ctx context.Context, db *sql.DB) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithTableName("schema_versions"))
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	have, want, err := p.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read schema version: %w", err)
+	}
+	if have > want {
+		return hook.Errorf(hook.CodeConflict, "the data was written by a newer sigpost (schema %d, this one knows %d); start the newer version again, or restore a backup from before it", have, want)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate schema: %w", err)
+	}
+	return nil
+}
+
+// explainOpen says what a person can do about a store that does not open.
+func explainOpen(dir string, err error) error {
+	if _, ok := errors.AsType[*hook.Error](err); ok {
+		return err
+	}
+	if damaged(err) {
+		return hook.Errorf(hook.CodeConflict, "the database in %s is damaged and was left as it is: restore a backup of the directory, or save what can be read with `sqlite3 sigpost.db .recover`, or move the directory away to begin anew (%w)", dir, err)
+	}
+	return hook.Errorf(hook.CodeUnavailable, "open data directory %s: %w", dir, err)
+}
+
+// loadIDs reads the secret behind public ids, and makes it the first time.
+func (s *Store) loadIDs(ctx context.Context) (*hook.IDs, error) {
+	var secret [hook.IDSecretSize]byte
+	rand.Read(secret[:])
+	_, err := s.write.ExecContext(ctx, "INSERT INTO meta (name, value) VALUES ('id_secret', ?) ON CONFLICT DO NOTHING", secret[:])
+	if err != nil {
+		return nil, fmt.Errorf("keep id secret: %w", err)
+	}
+	var kept []byte
+	if err := s.write.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'id_secret'").Scan(&kept); err != nil {
+		return nil, fmt.Errorf("read id secret: %w", err)
+	}
+	if len(kept) != len(secret) {
+		return nil, fmt.Errorf("id secret has %d bytes, %d are right", len(kept), len(secret))
+	}
+	return hook.NewIDs([hook.IDSecretSize]byte(kept)), nil
+}
+
+// begin records this incarnation. On SQLite every other one is dead, for the
+// directory is locked: those that still hold something stay listed until their
+// work is claimed, the others are forgotten.
+func (s *Store) begin(ctx context.Context, o Options) error {
+	now := time.Now()
+	last, err := s.lastKey(ctx)
+	if err != nil {
+		return err
+	}
+	s.incarnation = hook.NewKeySequence(o.Node, last).Take(now, 1)
+	const forget = `DELETE FROM incarnations WHERE id NOT IN (SELECT holder FROM deliveries WHERE state = 1)`
+	if _, err := s.write.ExecContext(ctx, forget); err != nil {
+		return fmt.Errorf("forget incarnations: %w", err)
+	}
+	s.claimable, err = queryKeys(ctx, s.write, "SELECT id FROM incarnations ORDER BY id")
+	if err != nil {
+		return fmt.Errorf("read incarnations: %w", err)
+	}
+	s.claimable = append(s.claimable, 0)
+	_, err = s.write.ExecContext(ctx, "INSERT INTO incarnations (id, node, started_at) VALUES (?, ?, ?)", s.incarnation, o.Node, ms(now))
+	if err != nil {
+		return fmt.Errorf("begin incarnation: %w", err)
+	}
+	_, err = s.write.ExecContext(ctx, "INSERT INTO organizations (id, name, created_at) VALUES (?, 'default', ?) ON CONFLICT DO NOTHING", DefaultOrg, ms(now))
+	if err != nil {
+		return fmt.Errorf("make default organization: %w", err)
+	}
+	return nil
+}
+
+// lastKey is the highest key in use, so that new ones come after it even when
+// the clock went back while the process was down.
+func (s *Store) lastKey(ctx context.Context) (hook.Key, error) {
+	var last hook.Key
+	const q = `SELECT max(
+		(SELECT coalesce(max(id), 0) FROM incarnations), (SELECT coalesce(max(id), 0) FROM endpoints),
+		(SELECT coalesce(max(id), 0) FROM sources),      (SELECT coalesce(max(id), 0) FROM applications),
+		(SELECT coalesce(max(id), 0) FROM secrets),      (SELECT coalesce(max(id), 0) FROM rejected),
+		(SELECT coalesce(max(id), 0) FROM messages),     (SELECT coalesce(max(message_id), 0) FROM dedupe),
+		(SELECT coalesce(max(id), 0) FROM deliveries),   (SELECT coalesce(max(id), 0) FROM attempts))`
+	if err := s.write.QueryRowContext(ctx, q).Scan(&last); err != nil {
+		return 0, fmt.Errorf("read highest key: %w", err)
+	}
+	return last, nil
+}
+
+// IDs turns this store's keys into public ids and back.
+func (s *Store) IDs() *hook.IDs { return s.ids }
+
+// Incarnation is the holder under which this process has deliveries in memory.
+func (s *Store) Incarnation() hook.Key { return s.incarnation }
+
+// Close writes what is queued, brings the write-ahead log home and unlocks the directory.
+func (s *Store) Close() error {
+	s.checkpoints.stop()
+	s.writer.stop()
+	return s.closeFiles()
+}
+
+func (s *Store) closeFiles() error {
+	var errs []error
+	if s.writer != nil {
+		errs = append(errs, s.writer.close())
+	}
+	if s.checkpoints != nil {
+		errs = append(errs, s.checkpoints.close())
+	}
+	if s.read != nil {
+		errs = append(errs, s.read.Close())
+	}
+	if s.write != nil {
+		_, err := s.write.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
+		errs = append(errs, err, s.write.Close())
+	}
+	return errors.Join(append(errs, s.lock.Unlock())...)
+}
+
+// ms is the store's form of a time.
+func ms(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// fromMS is the time that ms stored; 0 is the zero time.
+func fromMS(v int64) time.Time {
+	if v == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(v).UTC()
+}
+
+func queryKeys(ctx context.Context, db interface {
+	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+}, query string, args ...any) ([]hook.Key, error) {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var keys []hook.Key
+	for rows.Next() {
+		var k hook.Key
+		if err := rows.Scan(&k); err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, rows.Err()
+}

@@ -1,0 +1,239 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/sigpost/sigpost/internal/hook"
+)
+
+// Bounds of one transaction.
+const (
+	batchOps   = 256
+	batchBytes = 8 << 20
+)
+
+// queueLength is how many writes may wait; more wait in their own goroutines.
+const queueLength = 1024
+
+var errClosed = hook.Errorf(hook.CodeUnavailable, "the store is closed")
+
+// write is one unit of work for the writer: exactly one of its kinds.
+type write struct {
+	append *Append
+	record *Record
+	other  func(ctx context.Context, tx *sql.Conn) error
+	// between runs outside any transaction.
+	between func(ctx context.Context) error
+	size    int
+	err     error
+	done    chan struct{}
+}
+
+// writer owns the one connection that writes. Everything it has is used by its
+// own goroutine only, so nothing here is locked.
+type writer struct {
+	conn      *sql.Conn
+	queue     chan *write
+	closing   chan struct{}
+	finished  chan struct{}
+	keys      *hook.KeySequence
+	seen      *seen
+	fresh     map[hook.Hash]hook.Key // of the running transaction, not yet in seen
+	rows      rowWriters
+	begin     *sql.Stmt
+	commit    *sql.Stmt
+	log       *slog.Logger
+	committed func(rows int, took time.Duration)
+}
+
+func (s *Store) startWriter(ctx context.Context, o Options) error {
+	last, err := s.lastKey(ctx)
+	if err != nil {
+		return err
+	}
+	seen, err := loadSeen(ctx, s.read, time.Now())
+	if err != nil {
+		return err
+	}
+	conn, err := s.write.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect writer: %w", err)
+	}
+	w := &writer{
+		conn:      conn,
+		queue:     make(chan *write, queueLength),
+		closing:   make(chan struct{}),
+		finished:  make(chan struct{}),
+		keys:      hook.NewKeySequence(o.Node, last),
+		seen:      seen,
+		fresh:     map[hook.Hash]hook.Key{},
+		log:       o.Log,
+		committed: o.Committed,
+	}
+	s.writer = w
+	if w.begin, err = conn.PrepareContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("prepare writer: %w", err)
+	}
+	if w.commit, err = conn.PrepareContext(ctx, "COMMIT"); err != nil {
+		return fmt.Errorf("prepare writer: %w", err)
+	}
+	if w.rows, err = prepareRows(ctx, conn); err != nil {
+		return fmt.Errorf("prepare writer: %w", err)
+	}
+	go w.run()
+	return nil
+}
+
+// do queues one unit of work and waits until it is on disk or has failed. Once
+// queued it is not abandoned: whoever gives up waiting could not know whether
+// it was done. ctx bounds the wait for a place in the queue.
+func (w *writer) do(ctx context.Context, u *write) error {
+	u.done = make(chan struct{})
+	select {
+	case w.queue <- u:
+	case <-ctx.Done():
+		return hook.Errorf(hook.CodeUnavailable, "the store has more to write than it can take now: %w", ctx.Err())
+	case <-w.closing:
+		return errClosed
+	}
+	select {
+	case <-u.done:
+		return u.err
+	case <-w.finished:
+	}
+	select { // it may have been done just before the end
+	case <-u.done:
+		return u.err
+	default:
+		return errClosed
+	}
+}
+
+// exec runs f in the next transaction.
+func (w *writer) exec(ctx context.Context, f func(ctx context.Context, tx *sql.Conn) error) error {
+	return w.do(ctx, &write{other: f})
+}
+
+func (w *writer) run() {
+	defer close(w.finished)
+	batch := make([]*write, 0, batchOps)
+	for {
+		select {
+		case u := <-w.queue:
+			batch = w.collect(append(batch[:0], u))
+			w.transact(batch)
+			clear(batch)
+		case <-w.closing:
+			for batch = w.collect(batch[:0]); len(batch) > 0; batch = w.collect(batch[:0]) {
+				w.transact(batch)
+			}
+			return
+		}
+	}
+}
+
+// collect takes what is queued and never waits for more.
+func (w *writer) collect(batch []*write) []*write {
+	bytes := 0
+	for _, u := range batch {
+		bytes += u.size
+	}
+	for len(batch) < batchOps && bytes < batchBytes {
+		select {
+		case u := <-w.queue:
+			batch = append(batch, u)
+			bytes += u.size
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// transact commits the batch. When one unit spoils it, each is tried alone, so
+// that nobody fails for another's fault.
+func (w *writer) transact(batch []*write) {
+	start := time.Now()
+	err := w.try(batch)
+	switch {
+	case err == nil:
+	case len(batch) > 1 && !ownTrouble(err):
+		w.log.Warn("transaction split", "rows", len(batch), "error", err)
+		for i := range batch {
+			if err := w.try(batch[i : i+1]); err != nil {
+				batch[i].err = err
+			}
+		}
+	default:
+		for _, u := range batch {
+			u.err = err
+		}
+	}
+	if w.committed != nil {
+		w.committed(len(batch), time.Since(start))
+	}
+	for _, u := range batch {
+		if u.between != nil && u.err == nil {
+			u.err = u.between(context.Background())
+		}
+		close(u.done)
+	}
+}
+
+// try runs the batch in one transaction. Work is ordered by table, not by
+// arrival: the rows of one table are written together.
+func (w *writer) try(batch []*write) (err error) {
+	ctx := context.Background() // never cut a transaction short
+	clear(w.fresh)
+	if _, err := w.begin.ExecContext(ctx); err != nil {
+		return storeError("begin", err)
+	}
+	defer func() {
+		if err != nil {
+			if _, rerr := w.conn.ExecContext(ctx, "ROLLBACK"); rerr != nil {
+				w.log.Error("roll back failed", "error", rerr)
+			}
+		}
+	}()
+	if err := w.appendAll(ctx, batch); err != nil {
+		return storeError("append", err)
+	}
+	if err := w.recordAll(ctx, batch); err != nil {
+		return storeError("record", err)
+	}
+	for _, u := range batch {
+		if u.other == nil {
+			continue
+		}
+		if err := u.other(ctx, w.conn); err != nil {
+			return storeError("write", err)
+		}
+	}
+	if _, err := w.commit.ExecContext(ctx); err != nil {
+		return storeError("commit", err)
+	}
+	for hash, key := range w.fresh {
+		w.seen.add(hash, key)
+	}
+	return nil
+}
+
+// storeError marks err as own trouble, unless it says more itself.
+func storeError(verb string, err error) error {
+	if _, ok := errors.AsType[*hook.Error](err); ok {
+		return err
+	}
+	return hook.Errorf(hook.CodeUnavailable, "%s: %w", verb, err)
+}
+
+func (w *writer) stop() {
+	close(w.closing)
+	<-w.finished
+}
+
+func (w *writer) close() error { return w.conn.Close() }

@@ -1,0 +1,2 @@
+// Package signature signs and verifies webhooks the way their senders do it.
+package signature
