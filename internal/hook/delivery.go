@@ -11,6 +11,8 @@ type Delivery struct {
 	State    DeliveryState
 	// Attempts is how many were made.
 	Attempts int
+	// Failures is how many of them failed since Since: the place in the schedule.
+	Failures int
 	// NextAt is when a pending delivery is due.
 	NextAt time.Time
 	// Since is when the clock of the retry window started: acceptance, or the
@@ -95,6 +97,9 @@ type Attempt struct {
 	Response []byte
 	// Reason says in words what went wrong; empty when delivered.
 	Reason string
+	// NotBefore is when the receiver asked to be tried again at the earliest
+	// (Retry-After); zero when it did not ask. It is not kept.
+	NotBefore time.Time
 }
 
 // Outcome classifies what came of one attempt.

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -63,6 +64,14 @@ func (s EndpointState) String() string {
 		return "disabled"
 	}
 	return "unknown"
+}
+
+// Succeeded says whether an answer with this status means delivered.
+func (e *Endpoint) Succeeded(status int) bool {
+	if len(e.SuccessCodes) > 0 {
+		return slices.Contains(e.SuccessCodes, status)
+	}
+	return status >= 200 && status < 300
 }
 
 // Wants says whether the endpoint gets messages of this event type.

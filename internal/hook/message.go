@@ -38,3 +38,11 @@ type Hash [16]byte
 // DedupeWindow is how long an event is remembered as already seen. Veriff, the
 // most patient of the known providers, repeats itself for a week.
 const DedupeWindow = 8 * 24 * time.Hour
+
+// MessageFilter chooses messages for a list. Zero fields choose all.
+type MessageFilter struct {
+	App    Key
+	Types  []string // patterns with *
+	Before Key      // keyset cursor: only older ones
+	Limit  int
+}

@@ -8,33 +8,14 @@ import (
 	"github.com/sigpost/sigpost/internal/hook"
 )
 
-// Append is one event to be kept together with where it goes.
-type Append struct {
-	// Message is kept unless the event is known; its ID and Fanout are set here.
-	Message hook.Message
-	// Hash tells the event from others; it is looked for in the dedupe window.
-	Hash hook.Hash
-	// Deliveries go with the message: Org, Endpoint, State, NextAt, Since and Holder
-	// are the caller's, ID and Message are set here.
-	Deliveries []hook.Delivery
-	// Redeliver makes the deliveries also when the event is known already.
-	Redeliver bool
-
-	// Duplicate says that the event was known; Message.ID is then the first one's.
-	Duplicate bool
-
-	headers, subjects string
-}
-
 // Append keeps a, its deliveries and its dedupe key in one transaction and
 // returns when they are on disk. After an error nothing of it was kept. Equal
 // hashes within [hook.DedupeWindow] make one message, however many come at once.
-func (s *Store) Append(ctx context.Context, a *Append) error {
-	a.headers = encodeHeaders(a.Message.Headers)
-	a.subjects = encodeSubjects(a.Message.Subjects)
+func (s *Store) Append(ctx context.Context, a *hook.Append) error {
+	u := &write{append: a, headers: encodeHeaders(a.Message.Headers), subjects: encodeSubjects(a.Message.Subjects)}
 	const perRow = 64
-	size := len(a.Message.Body) + len(a.headers) + len(a.subjects) + perRow*len(a.Deliveries)
-	return s.writer.do(ctx, &write{append: a, size: size})
+	u.size = len(a.Message.Body) + len(u.headers) + len(u.subjects) + perRow*len(a.Deliveries)
+	return s.writer.do(ctx, u)
 }
 
 func (w *writer) appendAll(ctx context.Context, batch []*write) error {
@@ -45,7 +26,7 @@ func (w *writer) appendAll(ctx context.Context, batch []*write) error {
 		if u.append == nil {
 			continue
 		}
-		if err := w.gather(ctx, u.append, now); err != nil {
+		if err := w.gather(ctx, u, now); err != nil {
 			return err
 		}
 	}
@@ -61,11 +42,11 @@ func (w *writer) appendAll(ctx context.Context, batch []*write) error {
 	return r.deliveries.insert(ctx, r.deliveryArgs)
 }
 
-// gather gives a its keys and adds its rows to the arguments of the batch. Keys
+// gather gives u its keys and adds its rows to the arguments of the batch. Keys
 // are given here, by the one goroutine that commits, so that the order of keys
 // is the order in which messages become visible.
-func (w *writer) gather(ctx context.Context, a *Append, now time.Time) error {
-	m := &a.Message
+func (w *writer) gather(ctx context.Context, u *write, now time.Time) error {
+	a, m := u.append, &u.append.Message
 	first, known := w.fresh[a.Hash]
 	if !known {
 		first, known = w.seen.find(a.Hash, now)
@@ -79,8 +60,8 @@ func (w *writer) gather(ctx context.Context, a *Append, now time.Time) error {
 	m.Size = len(m.Body)
 	w.fresh[a.Hash] = m.ID
 	r := &w.rows
-	r.messageArgs = append(r.messageArgs, int64(m.ID), int64(m.Org), int64(m.App), m.Type, text(m.Event.ID), text(m.Family), text(a.subjects),
-		number(ms(m.OccurredAt)), m.Rank, ms(m.ReceivedAt), a.headers, m.Size, m.Fanout)
+	r.messageArgs = append(r.messageArgs, int64(m.ID), int64(m.Org), int64(m.App), m.Type, text(m.Event.ID), text(m.Family), text(u.subjects),
+		number(ms(m.OccurredAt)), m.Rank, ms(m.ReceivedAt), u.headers, m.Size, m.Fanout)
 	r.bodyArgs = append(r.bodyArgs, int64(m.ID), int64(m.Org), blob(m.Body))
 	r.dedupeArgs = append(r.dedupeArgs, int64(m.ID), int64(m.Org), a.Hash[:])
 	for i := range a.Deliveries {
@@ -90,7 +71,7 @@ func (w *writer) gather(ctx context.Context, a *Append, now time.Time) error {
 	return nil
 }
 
-func (w *writer) gatherDuplicate(ctx context.Context, a *Append, first hook.Key, now time.Time) error {
+func (w *writer) gatherDuplicate(ctx context.Context, a *hook.Append, first hook.Key, now time.Time) error {
 	a.Message.ID = first
 	if _, err := w.rows.duplicate.ExecContext(ctx, int64(first), int64(a.Message.Org), ms(a.Message.ReceivedAt)); err != nil {
 		return err
@@ -109,7 +90,7 @@ func (w *writer) gatherDuplicate(ctx context.Context, a *Append, first hook.Key,
 
 func (w *writer) gatherDelivery(d *hook.Delivery, message hook.Key, late int) {
 	d.Message = message
-	w.rows.deliveryArgs = append(w.rows.deliveryArgs, int64(d.ID), int64(d.Org), int64(message), int64(d.Endpoint), int(d.State), d.Attempts,
+	w.rows.deliveryArgs = append(w.rows.deliveryArgs, int64(d.ID), int64(d.Org), int64(message), int64(d.Endpoint), int(d.State), d.Attempts, d.Failures,
 		ms(d.NextAt), ms(d.Since), int64(d.Holder), int64(d.LastAttempt), int(d.Trigger), late)
 }
 

@@ -37,7 +37,7 @@ func BenchmarkAppendAndRecord(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			now := time.Now()
-			a := &Append{
+			a := &hook.Append{
 				Message: hook.Message{Org: DefaultOrg, App: 2, Event: hook.Event{Type: "veriff.decision.approved", Family: "veriff.decision",
 					Subjects: []hook.Subject{{Kind: "session", ID: "12df6045-3846-3e45-946a-14fa6136d78b"}}, OccurredAt: now}, ReceivedAt: now,
 					Headers: []hook.Header{{Name: "Content-Type", Value: "application/json"}, {Name: "X-Hmac-Signature", Value: "01fa3ded011bfce75672c99877a6cc1cf7aeaeda0ccb6b43fc21b60f595063c2"}}, Body: body},
@@ -49,7 +49,7 @@ func BenchmarkAppendAndRecord(b *testing.B) {
 				continue
 			}
 			go func() {
-				r := &Record{Delivery: a.Deliveries[0], State: hook.Delivered, NextAt: now,
+				r := &hook.Record{Delivery: a.Deliveries[0], State: hook.Delivered, NextAt: now,
 					Attempt: &hook.Attempt{Number: 1, At: now, Duration: time.Millisecond, Outcome: hook.OutcomeDelivered, Status: 200}}
 				if err := s.Record(ctx, r); err != nil || r.Refused {
 					failed.Add(1)

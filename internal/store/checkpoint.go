@@ -18,8 +18,9 @@ type checkpointer struct {
 	done   chan struct{}
 }
 
-// checkpointInterval is how often the length of the log is looked at.
-const checkpointInterval = 200 * time.Millisecond
+// checkpointPause is how long after a commit the length of the log is looked at.
+// Without commits nothing runs.
+const checkpointPause = 200 * time.Millisecond
 
 func newCheckpointer(path string, log *slog.Logger) (*checkpointer, error) {
 	db, err := openSQLite(path, true)
@@ -41,13 +42,19 @@ func (c *checkpointer) start(w *writer) {
 
 func (c *checkpointer) run(ctx context.Context, w *writer) {
 	defer close(c.done)
-	tick := time.NewTicker(checkpointInterval)
-	defer tick.Stop()
+	pause := time.NewTimer(0)
+	defer pause.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-w.wrote:
+		}
+		pause.Reset(checkpointPause)
+		select {
+		case <-ctx.Done():
+			return
+		case <-pause.C:
 		}
 		if err := c.step(w); err != nil {
 			c.log.Warn("checkpoint failed", "error", err)

@@ -107,6 +107,20 @@ func (s *Store) HoldPending(ctx context.Context, endpoint hook.Key) (int64, erro
 	return s.changeState(ctx, `UPDATE deliveries SET state = 5, holder = 0 WHERE state = 1 AND endpoint_id = ? AND holder <> ?`, endpoint, s.incarnation)
 }
 
+// DisableEndpoint makes an endpoint disabled for a reason, and what it still had
+// to get held.
+func (s *Store) DisableEndpoint(ctx context.Context, endpoint hook.Key, reason string) error {
+	n, err := s.changeState(ctx, "UPDATE endpoints SET state = 2, reason = ? WHERE id = ?", reason, endpoint)
+	if err != nil {
+		return fmt.Errorf("disable endpoint: %w", err)
+	}
+	if n == 0 {
+		return hook.Errorf(hook.CodeNotFound, "there is no endpoint %s", s.ids.Public(hook.KindEndpoint, endpoint))
+	}
+	_, err = s.HoldPending(ctx, endpoint)
+	return err
+}
+
 // CancelAll cancels what an endpoint still had to get, for it is gone.
 func (s *Store) CancelAll(ctx context.Context, endpoint hook.Key) (int64, error) {
 	pending, err := s.changeState(ctx, `UPDATE deliveries SET state = 4, holder = 0 WHERE state = 1 AND endpoint_id = ?`, endpoint)
@@ -146,7 +160,7 @@ func (s *Store) ReleaseHeld(ctx context.Context, endpoint hook.Key, now time.Tim
 			}
 			for _, k := range keys {
 				at := ms(now.Add(time.Duration(total+n) * pace))
-				if _, err := tx.ExecContext(ctx, "UPDATE deliveries SET state = 1, next_at = ?, since = ?, holder = 0 WHERE id = ? AND state = 5", at, at, k); err != nil {
+				if _, err := tx.ExecContext(ctx, "UPDATE deliveries SET state = 1, next_at = ?, since = ?, failures = 0, holder = 0 WHERE id = ? AND state = 5", at, at, k); err != nil {
 					return err
 				}
 				n++
@@ -167,7 +181,7 @@ func (s *Store) ReleaseHeld(ctx context.Context, endpoint hook.Key, now time.Tim
 // It is refused while an attempt may be under way.
 func (s *Store) Resend(ctx context.Context, delivery hook.Key, now time.Time) error {
 	return s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		const q = `UPDATE deliveries SET state = 1, next_at = ?, since = ?, holder = 0, trigger = ? WHERE id = ? AND NOT (state = 1 AND holder = ?)`
+		const q = `UPDATE deliveries SET state = 1, next_at = ?, since = ?, failures = 0, holder = 0, trigger = ? WHERE id = ? AND NOT (state = 1 AND holder = ?)`
 		res, err := tx.ExecContext(ctx, q, ms(now), ms(now), int(hook.Manual), delivery, s.incarnation)
 		if err != nil {
 			return err
@@ -186,8 +200,8 @@ func (s *Store) Deliver(ctx context.Context, d hook.Delivery) (hook.Key, error) 
 	var id hook.Key
 	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
 		id = s.writer.keys.Take(time.Now(), 1)
-		const q = `INSERT INTO deliveries (id, org_id, message_id, endpoint_id, state, attempts, next_at, since, holder, last_attempt, trigger, late)
-			VALUES (?, ?, ?, ?, ?, 0, ?, ?, 0, 0, ?, 1)`
+		const q = `INSERT INTO deliveries (id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger, late)
+			VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, 0, 0, ?, 1)`
 		_, err := tx.ExecContext(ctx, q, id, d.Org, d.Message, d.Endpoint, int(d.State), ms(d.NextAt), ms(d.Since), int(d.Trigger))
 		return err
 	})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	sqlite "modernc.org/sqlite"
@@ -29,13 +30,9 @@ const (
 )
 
 // openSQLite opens one pool of connections on the database file at path.
-// auto_vacuum and page_size count only before the first table is made; later
-// runs leave them as they are.
 func openSQLite(path string, writer bool) (*sql.DB, error) {
 	pragmas := []string{
 		"busy_timeout(10000)", // first: the others may have to wait
-		"page_size(4096)",
-		"auto_vacuum(INCREMENTAL)",
 		"journal_mode(WAL)",
 		"synchronous(FULL)",
 		"foreign_keys(ON)",
@@ -43,6 +40,11 @@ func openSQLite(path string, writer bool) (*sql.DB, error) {
 		"journal_size_limit(67108864)",
 		"wal_autocheckpoint(0)", // the checkpointer does it, off the commit path
 		"temp_store(MEMORY)",
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		// These count only before the first table is made, and setting them
+		// later writes to a file that may be damaged.
+		pragmas = slices.Insert(pragmas, 1, "page_size(4096)", "auto_vacuum(INCREMENTAL)")
 	}
 	if writer {
 		pragmas = append(pragmas, fmt.Sprintf("cache_size(-%d)", writerCacheKiB))

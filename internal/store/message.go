@@ -77,16 +77,8 @@ func (s *Store) Message(ctx context.Context, k hook.Key) (*hook.Message, error) 
 	return nil, hook.Errorf(hook.CodeNotFound, "there is no message %s", s.ids.Public(hook.KindMessage, k))
 }
 
-// MessageFilter chooses messages for a list. Zero fields choose all.
-type MessageFilter struct {
-	App    hook.Key
-	Types  []string // patterns with *
-	Before hook.Key // keyset cursor: only older ones
-	Limit  int
-}
-
 // ListMessages lists messages without bodies, the newest first.
-func (s *Store) ListMessages(ctx context.Context, f MessageFilter) ([]hook.Message, error) {
+func (s *Store) ListMessages(ctx context.Context, f hook.MessageFilter) ([]hook.Message, error) {
 	where, args := []string{"1 = 1"}, []any{}
 	if f.App != 0 {
 		where, args = append(where, "m.app_id = ?"), append(args, f.App)
@@ -118,11 +110,11 @@ func (s *Store) ListMessages(ctx context.Context, f MessageFilter) ([]hook.Messa
 	return list, rows.Err()
 }
 
-const deliveryColumns = "id, org_id, message_id, endpoint_id, state, attempts, next_at, since, holder, last_attempt, trigger"
+const deliveryColumns = "id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger"
 
 func scanDelivery(row scanner) (d hook.Delivery, err error) {
 	var next, since int64
-	err = row.Scan(&d.ID, &d.Org, &d.Message, &d.Endpoint, &d.State, &d.Attempts, &next, &since, &d.Holder, &d.LastAttempt, &d.Trigger)
+	err = row.Scan(&d.ID, &d.Org, &d.Message, &d.Endpoint, &d.State, &d.Attempts, &d.Failures, &next, &since, &d.Holder, &d.LastAttempt, &d.Trigger)
 	d.NextAt, d.Since = fromMS(next), fromMS(since)
 	return d, err
 }

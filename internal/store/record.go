@@ -7,25 +7,9 @@ import (
 	"github.com/sigpost/sigpost/internal/hook"
 )
 
-// Record is what came of one attempt.
-type Record struct {
-	// Delivery as it was when the attempt began; Holder is the fence.
-	Delivery hook.Delivery
-	// Attempt is kept; its ID is set here. Nil when none was made, as when a
-	// delivery is only handed back.
-	Attempt *hook.Attempt
-	// State and NextAt are what holds from now on.
-	State  hook.DeliveryState
-	NextAt time.Time
-
-	// Refused says that the delivery was no longer this holder's, or no longer
-	// pending: someone else decides about it, and nothing was recorded.
-	Refused bool
-}
-
 // Record writes what came of one attempt and lets go of the delivery, in one
 // transaction. It returns when that is on disk.
-func (s *Store) Record(ctx context.Context, r *Record) error {
+func (s *Store) Record(ctx context.Context, r *hook.Record) error {
 	size := 64
 	if r.Attempt != nil {
 		size += len(r.Attempt.Response)
@@ -48,14 +32,17 @@ func (w *writer) recordAll(ctx context.Context, batch []*write) error {
 	return rows.attempts.insert(ctx, rows.attemptArgs)
 }
 
-func (w *writer) settle(ctx context.Context, r *Record, now time.Time) error {
+func (w *writer) settle(ctx context.Context, r *hook.Record, now time.Time) error {
 	d := &r.Delivery
-	attempts, last := d.Attempts, d.LastAttempt
+	attempts, failures, last := d.Attempts, d.Failures, d.LastAttempt
 	if r.Attempt != nil {
 		attempts = r.Attempt.Number
+		if r.Attempt.Outcome != hook.OutcomeDelivered {
+			failures++
+		}
 		last = w.keys.Take(now, 1)
 	}
-	res, err := w.rows.settle.ExecContext(ctx, int(r.State), attempts, ms(r.NextAt), int64(last), int64(d.ID), int64(d.Holder))
+	res, err := w.rows.settle.ExecContext(ctx, int(r.State), attempts, failures, ms(r.NextAt), int64(last), int64(d.ID), int64(d.Holder))
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ const (
 )
 
 // ErrQuarantineFull says that a source's quarantine has no room: its owner has to look first.
-var ErrQuarantineFull = hook.Errorf(hook.CodeUnavailable, "the quarantine of this source is full")
+var ErrQuarantineFull = hook.Errorf(hook.CodeTooLarge, "the quarantine of this source is full")
 
 // Reject keeps a rejected request and gives it its ID. The oldest of its source
 // make room, but never those in quarantine: when they fill the bounds by

@@ -74,7 +74,7 @@ func prepareRows(ctx context.Context, conn *sql.Conn) (r rowWriters, err error) 
 		{&r.messages, "messages", []string{"id", "org_id", "app_id", "event_type", "event_id", "family", "subjects", "occurred_at", "rank", "received_at", "headers", "size", "fanout"}},
 		{&r.bodies, "bodies", []string{"message_id", "org_id", "body"}},
 		{&r.dedupe, "dedupe", []string{"message_id", "org_id", "hash"}},
-		{&r.deliveries, "deliveries", []string{"id", "org_id", "message_id", "endpoint_id", "state", "attempts", "next_at", "since", "holder", "last_attempt", "trigger", "late"}},
+		{&r.deliveries, "deliveries", []string{"id", "org_id", "message_id", "endpoint_id", "state", "attempts", "failures", "next_at", "since", "holder", "last_attempt", "trigger", "late"}},
 		{&r.attempts, "attempts", []string{"id", "org_id", "delivery_id", "previous", "number", "trigger", "at", "duration", "outcome", "status", "response", "reason"}},
 	} {
 		if *t.into, err = prepareRowWriter(ctx, conn, t.table, t.columns...); err != nil {
@@ -86,7 +86,7 @@ func prepareRows(ctx context.Context, conn *sql.Conn) (r rowWriters, err error) 
 	if err != nil {
 		return r, fmt.Errorf("prepare duplicate: %w", err)
 	}
-	r.settle, err = conn.PrepareContext(ctx, `UPDATE deliveries SET state = ?, attempts = ?, next_at = ?, holder = 0, last_attempt = ?, trigger = 0
+	r.settle, err = conn.PrepareContext(ctx, `UPDATE deliveries SET state = ?, attempts = ?, failures = ?, next_at = ?, holder = 0, last_attempt = ?, trigger = 0
 		WHERE id = ? AND holder = ? AND state = 1`)
 	if err != nil {
 		return r, fmt.Errorf("prepare settle: %w", err)

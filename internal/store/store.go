@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -57,6 +58,9 @@ type Store struct {
 	// claimable are the holders whose deliveries this process may take: nobody,
 	// and every incarnation before this one.
 	claimable []hook.Key
+
+	closing sync.Once
+	closed  error // what closing gave
 }
 
 // Open locks the directory, brings the schema up to date and begins a new
@@ -87,10 +91,10 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 	if s.write, err = openSQLite(path, true); err != nil {
 		return err
 	}
-	if err := migrate(ctx, s.write); err != nil {
+	if err := checkSQLite(ctx, s.write, path); err != nil {
 		return err
 	}
-	if err := checkSQLite(ctx, s.write, path); err != nil {
+	if err := migrate(ctx, s.write); err != nil {
 		return err
 	}
 	if s.read, err = openSQLite(path, false); err != nil {
@@ -218,10 +222,14 @@ func (s *Store) IDs() *hook.IDs { return s.ids }
 func (s *Store) Incarnation() hook.Key { return s.incarnation }
 
 // Close writes what is queued, brings the write-ahead log home and unlocks the directory.
+// Closing again does nothing.
 func (s *Store) Close() error {
-	s.checkpoints.stop()
-	s.writer.stop()
-	return s.closeFiles()
+	s.closing.Do(func() {
+		s.checkpoints.stop()
+		s.writer.stop()
+		s.closed = s.closeFiles()
+	})
+	return s.closed
 }
 
 func (s *Store) closeFiles() error {
@@ -275,4 +283,12 @@ func queryKeys(ctx context.Context, db interface {
 		keys = append(keys, k)
 	}
 	return keys, rows.Err()
+}
+
+// Ping says whether the store can be read and written.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.read.QueryRowContext(ctx, "SELECT 1").Scan(new(int)); err != nil {
+		return fmt.Errorf("read store: %w", err)
+	}
+	return s.writer.exec(ctx, func(context.Context, *sql.Conn) error { return nil })
 }

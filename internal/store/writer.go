@@ -24,14 +24,15 @@ var errClosed = hook.Errorf(hook.CodeUnavailable, "the store is closed")
 
 // write is one unit of work for the writer: exactly one of its kinds.
 type write struct {
-	append *Append
-	record *Record
+	append *hook.Append
+	record *hook.Record
 	other  func(ctx context.Context, tx *sql.Conn) error
 	// between runs outside any transaction.
-	between func(ctx context.Context) error
-	size    int
-	err     error
-	done    chan struct{}
+	between           func(ctx context.Context) error
+	headers, subjects string // of append, encoded by whoever asked
+	size              int
+	err               error
+	done              chan struct{}
 }
 
 // writer owns the one connection that writes. Everything it has is used by its
@@ -49,6 +50,7 @@ type writer struct {
 	commit    *sql.Stmt
 	log       *slog.Logger
 	committed func(rows int, took time.Duration)
+	wrote     chan struct{} // something was, since the checkpointer looked
 }
 
 func (s *Store) startWriter(ctx context.Context, o Options) error {
@@ -74,6 +76,7 @@ func (s *Store) startWriter(ctx context.Context, o Options) error {
 		fresh:     map[hook.Hash]hook.Key{},
 		log:       o.Log,
 		committed: o.Committed,
+		wrote:     make(chan struct{}, 1),
 	}
 	s.writer = w
 	if w.begin, err = conn.PrepareContext(ctx, "BEGIN IMMEDIATE"); err != nil {
@@ -219,6 +222,10 @@ func (w *writer) try(batch []*write) (err error) {
 	}
 	for hash, key := range w.fresh {
 		w.seen.add(hash, key)
+	}
+	select {
+	case w.wrote <- struct{}{}:
+	default:
 	}
 	return nil
 }

@@ -121,6 +121,7 @@ CREATE TABLE deliveries (
     endpoint_id  INTEGER NOT NULL,
     state        INTEGER NOT NULL,        -- 0 delivered, 1 pending, 2 failed, 4 canceled, 5 held
     attempts     INTEGER NOT NULL,
+    failures     INTEGER NOT NULL,        -- of them, since the retry window began
     next_at      INTEGER NOT NULL,
     since        INTEGER NOT NULL,        -- start of the retry window
     holder       INTEGER NOT NULL,        -- incarnation that has it in memory, 0: none

@@ -1,0 +1,56 @@
+package hook
+
+import "time"
+
+// Incoming is a verified and classified event on its way to become a message.
+type Incoming struct {
+	Org        Key
+	App        Key
+	Event      Event
+	ReceivedAt time.Time
+	Headers    []Header
+	Body       []byte
+	// Redeliver forwards the event again when it is known already.
+	Redeliver bool
+}
+
+// Receipt is what the sender of an event is told.
+type Receipt struct {
+	Message Key
+	// Duplicate says that the event was known; Message is the first one's.
+	Duplicate bool
+	// Deliveries is how many were made now.
+	Deliveries int
+}
+
+// Append is one event to be kept together with where it goes, in one transaction.
+type Append struct {
+	// Message is kept unless the event is known; its ID and Fanout are set by the store.
+	Message Message
+	// Hash tells the event from others; it is looked for in the dedupe window.
+	Hash Hash
+	// Deliveries go with the message: Org, Endpoint, State, NextAt, Since and Holder
+	// are the caller's, ID and Message are set by the store.
+	Deliveries []Delivery
+	// Redeliver makes the deliveries also when the event is known already.
+	Redeliver bool
+
+	// Duplicate says that the event was known; Message.ID is then the first one's.
+	Duplicate bool
+}
+
+// Record is what came of one attempt.
+type Record struct {
+	// Delivery is as it was when the attempt began; its Holder is the fence.
+	Delivery Delivery
+	// Attempt is kept; its ID is set by the store. Nil when none was made, as
+	// when a delivery is only handed back.
+	Attempt *Attempt
+	// State and NextAt are what holds from now on.
+	State  DeliveryState
+	NextAt time.Time
+
+	// Refused says that the delivery was no longer this holder's, or no longer
+	// pending: someone else decides about it, and nothing was recorded.
+	Refused bool
+}

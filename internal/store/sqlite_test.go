@@ -1,0 +1,144 @@
+package store_test
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sigpost/sigpost/internal/hook"
+	"github.com/sigpost/sigpost/internal/store"
+	"github.com/sigpost/sigpost/internal/store/storetest"
+)
+
+func openDir(t testing.TB, dir string) *store.Store {
+	t.Helper()
+	s, err := store.Open(context.Background(), store.Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestSQLite(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	storetest.Run(t, func(t testing.TB, name string) *store.Store {
+		s := openDir(t, filepath.Join(root, filepath.Base(name)))
+		t.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return s
+	})
+}
+
+func TestOpenRefusesADirectoryInUse(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openDir(t, dir)
+	defer s.Close()
+	_, err := store.Open(context.Background(), store.Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	if hook.CodeOf(err) != hook.CodeConflict || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("a second process opened the directory: %v", err)
+	}
+}
+
+func TestOpenRefusesADamagedFileAndLeavesItAsItIs(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func([]byte) []byte{
+		"not a database":   func([]byte) []byte { return []byte("this is not a database, whatever its name says; really not") },
+		"overwritten":      func(b []byte) []byte { copy(b[3*4096:], strings.Repeat("\xff\x00\x13", 4096)); return b },
+		"cut in the midst": func(b []byte) []byte { return b[:len(b)/2+100] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if err := openDir(t, dir).Close(); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, "sigpost.db")
+			whole, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			broken := damage(whole)
+			if err := os.WriteFile(path, broken, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err = store.Open(context.Background(), store.Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+			if err == nil || !strings.Contains(err.Error(), "restore a backup") {
+				t.Errorf("error of a damaged file: %v", err)
+			}
+			if after, _ := os.ReadFile(path); string(after) != string(broken) {
+				t.Error("the damaged file was changed")
+			}
+		})
+	}
+}
+
+func TestOpenRefusesANewerSchema(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := openDir(t, dir).Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(dir, "sigpost.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("INSERT INTO schema_versions (version_id, is_applied) VALUES (999, 1)"); err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	_, err = store.Open(context.Background(), store.Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	if hook.CodeOf(err) != hook.CodeConflict || !strings.Contains(err.Error(), "newer sigpost") {
+		t.Errorf("error of a newer schema: %v", err)
+	}
+}
+
+// The window is exact: one instant inside, the next one outside, and also
+// after a restart, when the keys come from disk.
+func TestDedupeWindowIsExact(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := openDir(t, dir)
+		var hash hook.Hash
+		rand.Read(hash[:])
+		again := func() *hook.Append {
+			a := &hook.Append{Message: hook.Message{Org: store.DefaultOrg, App: 1, Event: hook.Event{Type: "t"}, ReceivedAt: time.Now(), Body: []byte("x")}, Hash: hash}
+			if err := s.Append(context.Background(), a); err != nil {
+				t.Fatal(err)
+			}
+			return a
+		}
+		first := again()
+		time.Sleep(hook.DedupeWindow) // of the bubble's clock
+		if a := again(); !a.Duplicate || a.Message.ID != first.Message.ID {
+			t.Error("at the end of the window the event is new")
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = openDir(t, dir)
+		defer s.Close()
+		if n, err := s.ForgetDedupe(context.Background(), time.Now()); n != 0 || err != nil {
+			t.Errorf("a key inside the window was forgotten: %d, %v", n, err)
+		}
+		time.Sleep(time.Millisecond)
+		if a := again(); a.Duplicate {
+			t.Error("after the window the event is still known")
+		}
+		if n, err := s.ForgetDedupe(context.Background(), time.Now()); n != 1 || err != nil {
+			t.Errorf("a key outside the window was not forgotten: %d, %v", n, err)
+		}
+	})
+}
