@@ -1,0 +1,429 @@
+package dispatch_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sigpost/sigpost/internal/dispatch"
+	"github.com/sigpost/sigpost/internal/hook"
+	"github.com/sigpost/sigpost/internal/pipeline"
+	"github.com/sigpost/sigpost/internal/store"
+)
+
+var (
+	ctx   = context.Background()
+	quiet = slog.New(slog.DiscardHandler)
+)
+
+const app hook.Key = 7
+
+// rig is a store, a dispatcher and a pipeline in a bubble, with endpoints that
+// are functions.
+type rig struct {
+	t        *testing.T
+	store    *store.Store
+	dispatch *dispatch.Dispatcher
+	pipeline *pipeline.Pipeline
+	stop     func()
+	ended    chan struct{}
+	wrap     func(dispatch.Store) dispatch.Store
+}
+
+type attemptFunc = func(ctx context.Context, m *hook.Message, d *hook.Delivery) *hook.Attempt
+
+func status(code int) *hook.Attempt {
+	a := &hook.Attempt{At: time.Now(), Status: code, Outcome: hook.OutcomeStatus, Reason: fmt.Sprint("answered ", code)}
+	if code/100 == 2 {
+		a.Outcome, a.Reason = hook.OutcomeDelivered, ""
+	}
+	return a
+}
+
+func start(t *testing.T, dir string, wrap func(dispatch.Store) dispatch.Store) *rig {
+	t.Helper()
+	s, err := store.Open(ctx, store.Options{Dir: dir, Log: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen dispatch.Store = s
+	if wrap != nil {
+		seen = wrap(s)
+	}
+	r := &rig{t: t, store: s, ended: make(chan struct{})}
+	r.dispatch = dispatch.New(dispatch.Options{Store: seen, Log: quiet, Observe: func(*dispatch.Target, *hook.Message, *hook.Record) {}})
+	r.pipeline = pipeline.New(s, r.dispatch)
+	run, stop := context.WithCancel(ctx)
+	r.stop = stop
+	go func() {
+		defer close(r.ended)
+		if err := r.dispatch.Run(run); err != nil {
+			t.Error(err)
+		}
+	}()
+	return r
+}
+
+// end stops without waiting for what is queued, as a crash would.
+func (r *rig) end() {
+	r.t.Helper()
+	r.stop()
+	<-r.ended
+	now, cancel := context.WithCancel(ctx)
+	cancel()
+	r.dispatch.Drain(now)
+	if err := r.store.Close(); err != nil {
+		r.t.Error(err)
+	}
+}
+
+func (r *rig) endpoints(targets ...dispatch.Target) {
+	r.t.Helper()
+	if err := r.dispatch.Update(ctx, targets); err != nil {
+		r.t.Fatal(err)
+	}
+	routes := pipeline.Routes{}
+	for _, t := range targets {
+		routes[t.App] = append(routes[t.App], t.Endpoint)
+	}
+	r.pipeline.Update(routes)
+}
+
+func target(id hook.Key, f attemptFunc) dispatch.Target {
+	return dispatch.Target{Endpoint: hook.Endpoint{ID: id, App: app, Name: fmt.Sprint("e", id), OfSource: true}, Attempt: f}
+}
+
+func (r *rig) accept() *hook.Message {
+	r.t.Helper()
+	receipt, err := r.pipeline.Accept(ctx, hook.Incoming{Org: store.DefaultOrg, App: app, Event: hook.Event{Type: "t", DedupeKey: "id:" + rand.Text()}, ReceivedAt: time.Now(), Body: []byte("{}")})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	m, err := r.store.Message(ctx, receipt.Message)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return m
+}
+
+func (r *rig) delivery(m *hook.Message) hook.Delivery {
+	r.t.Helper()
+	list, err := r.store.Deliveries(ctx, m)
+	if err != nil || len(list) != 1 {
+		r.t.Fatalf("deliveries: %+v, %v", list, err)
+	}
+	return list[0]
+}
+
+// A week of failures: every attempt where the schedule has it, the last one
+// exactly 168 hours after acceptance, and then the end.
+func TestWeekOfRetries(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, dir, nil)
+		defer r.end()
+		var at []time.Time
+		r.endpoints(target(1, func(context.Context, *hook.Message, *hook.Delivery) *hook.Attempt {
+			at = append(at, time.Now())
+			return status(500)
+		}))
+		accepted := time.Now()
+		m := r.accept()
+		time.Sleep(10 * 24 * time.Hour)
+		synctest.Wait()
+
+		waits := []time.Duration{5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 14 * time.Hour, 20 * time.Hour}
+		for len(waits) < len(at)-1 {
+			waits = append(waits, 24*time.Hour)
+		}
+		if !at[0].Equal(accepted) {
+			t.Errorf("the first attempt came after %v", at[0].Sub(accepted))
+		}
+		const grain = time.Millisecond // of times in the store
+		for i := 1; i < len(at)-1; i++ {
+			if gap := at[i].Sub(at[i-1]); gap < waits[i-1]-grain || gap > waits[i-1]+waits[i-1]/10+grain {
+				t.Errorf("attempt %d came after %v; %v and up to a tenth more is right", i+1, gap, waits[i-1])
+			}
+		}
+		if last := at[len(at)-1].Sub(accepted); last != 168*time.Hour {
+			t.Errorf("the last attempt came after %v; 168h is right", last)
+		}
+		if n := len(at); n < 13 || n > 14 {
+			t.Errorf("%d attempts in the week; 13 or 14 are right", n)
+		}
+		d := r.delivery(m)
+		if d.State != hook.Failed || d.Attempts != len(at) {
+			t.Errorf("after the week: %+v", d)
+		}
+		log, err := r.store.Attempts(ctx, &d)
+		if err != nil || len(log) != len(at) || log[3].Number != 4 || log[3].Status != 500 {
+			t.Errorf("attempts kept: %+v, %v", log, err)
+		}
+	})
+}
+
+func TestRetryAfterDelaysWithinTheWindow(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, dir, nil)
+		defer r.end()
+		begun := time.Now()
+		var at []time.Duration
+		r.endpoints(target(1, func(context.Context, *hook.Message, *hook.Delivery) *hook.Attempt {
+			at = append(at, time.Since(begun))
+			a := status(503)
+			switch len(at) {
+			case 1:
+				a.NotBefore = time.Now().Add(time.Hour)
+			case 2:
+				a.NotBefore = time.Now().Add(time.Second) // sooner than the schedule: not obeyed
+			case 3:
+				a.NotBefore = time.Now().Add(1000 * time.Hour)
+			}
+			return a
+		}))
+		r.accept()
+		time.Sleep(1100 * time.Hour)
+		synctest.Wait()
+		if len(at) != 4 || at[1] != time.Hour || at[2]-at[1] < 5*time.Minute || at[3] != 168*time.Hour {
+			t.Errorf("attempts after %v", at)
+		}
+	})
+}
+
+func TestGoneDisablesAnApplicationsEndpointButNotASources(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, dir, nil)
+		defer r.end()
+		gone := func(context.Context, *hook.Message, *hook.Delivery) *hook.Attempt { return status(410) }
+		file := []store.FileSource{{Name: "s", Provider: "p", Token: "s", Endpoints: []hook.Endpoint{{Name: "e", URL: "http://x"}}}}
+		if err := r.store.ApplyFile(ctx, file, false); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := r.store.Endpoints(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		customers := target(rows[0].ID, gone)
+		customers.OfSource = false
+		r.endpoints(customers)
+		first := r.accept()
+		synctest.Wait()
+		if d := r.delivery(first); d.State != hook.Failed || d.Attempts != 1 {
+			t.Errorf("after 410: %+v", d)
+		}
+		if rows, _ = r.store.Endpoints(ctx); rows[0].State != hook.Disabled || rows[0].Reason == "" {
+			t.Errorf("the endpoint after 410: %+v", rows[0])
+		}
+		if d := r.delivery(r.accept()); d.State == hook.Delivered {
+			t.Errorf("a later message: %+v", d)
+		}
+		r.endpoints(target(2, gone))
+		m := r.accept()
+		synctest.Wait()
+		if d := r.delivery(m); d.State != hook.Pending || d.Attempts != 1 {
+			t.Errorf("a source's endpoint after 410: %+v", d)
+		}
+	})
+}
+
+func TestHangingEndpointDelaysNobodyElse(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, dir, nil)
+		defer r.end()
+		var running, most, delivered atomic.Int64
+		hang := target(1, func(ctx context.Context, _ *hook.Message, _ *hook.Delivery) *hook.Attempt {
+			most.Store(max(most.Load(), running.Add(1)))
+			defer running.Add(-1)
+			select {
+			case <-ctx.Done():
+			case <-time.After(15 * time.Second):
+			}
+			return &hook.Attempt{At: time.Now(), Outcome: hook.OutcomeTimeout}
+		})
+		hang.Concurrency = 4
+		begun := time.Now()
+		var late time.Duration
+		fine := target(2, func(_ context.Context, m *hook.Message, _ *hook.Delivery) *hook.Attempt {
+			late = max(late, time.Since(begun))
+			delivered.Add(1)
+			return status(200)
+		})
+		r.endpoints(hang, fine)
+		for range 200 {
+			_, err := r.pipeline.Accept(ctx, hook.Incoming{Org: store.DefaultOrg, App: app, Event: hook.Event{Type: "t", DedupeKey: rand.Text()}, ReceivedAt: time.Now(), Body: []byte("{}")})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if delivered.Load() != 200 || late != 0 {
+			t.Errorf("%d of 200 delivered, the last after %v of waiting", delivered.Load(), late)
+		}
+		if most.Load() != 4 {
+			t.Errorf("%d attempts at once at the hanging endpoint, 4 are allowed", most.Load())
+		}
+	})
+}
+
+// What does not fit into memory stays in the store and is still delivered, each once.
+func TestOverflowStaysInTheStoreAndIsDelivered(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, dir, nil)
+		defer r.end()
+		const n = 40
+		var mu sync.Mutex
+		got := map[hook.Key]int{}
+		open := make(chan struct{})
+		r.endpoints(target(1, func(ctx context.Context, m *hook.Message, _ *hook.Delivery) *hook.Attempt {
+			<-open
+			mu.Lock()
+			defer mu.Unlock()
+			got[m.ID]++
+			return status(200)
+		}))
+		body := make([]byte, 1<<20) // 32 of them fill an endpoint's memory
+		for range n {
+			_, err := r.pipeline.Accept(ctx, hook.Incoming{Org: store.DefaultOrg, App: app, Event: hook.Event{Type: "t", DedupeKey: rand.Text()}, ReceivedAt: time.Now(), Body: body})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		free := 0
+		list, err := r.store.ListMessages(ctx, hook.MessageFilter{Limit: 250})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range list {
+			if r.delivery(&list[i]).Holder == 0 {
+				free++
+			}
+		}
+		close(open)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if free == 0 {
+			t.Error("everything was held in memory; the test proves nothing")
+		}
+		if len(got) != n {
+			t.Errorf("%d of %d delivered", len(got), n)
+		}
+		for k, times := range got {
+			if times != 1 {
+				t.Errorf("message %d was delivered %d times", k, times)
+			}
+		}
+	})
+}
+
+func TestRestartDeliversWhatWasInMemory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, dir, nil)
+		r.endpoints(target(1, func(ctx context.Context, _ *hook.Message, _ *hook.Delivery) *hook.Attempt {
+			<-ctx.Done()
+			return &hook.Attempt{At: time.Now(), Outcome: hook.OutcomeTimeout}
+		}))
+		m := r.accept()
+		synctest.Wait()
+		r.end()
+
+		r = start(t, dir, nil)
+		defer r.end()
+		var after time.Duration
+		begun := time.Now()
+		r.endpoints(target(1, func(context.Context, *hook.Message, *hook.Delivery) *hook.Attempt {
+			after = time.Since(begun)
+			return status(204)
+		}))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if d := r.delivery(m); d.State != hook.Delivered || d.Attempts != 1 || after != 0 {
+			t.Errorf("after the restart: %+v, delivered after %v", d, after)
+		}
+	})
+}
+
+func TestPausedEndpointsDeliveriesAreHeldAndDrain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, dir, nil)
+		defer r.end()
+		var times []time.Time
+		e := target(1, func(context.Context, *hook.Message, *hook.Delivery) *hook.Attempt {
+			times = append(times, time.Now())
+			return status(500)
+		})
+		r.endpoints(e)
+		before := r.accept() // fails, and waits for its next try
+		synctest.Wait()
+		paused := e
+		paused.State = hook.Paused
+		r.endpoints(paused)
+		during := r.accept()
+		time.Sleep(30 * 24 * time.Hour)
+		synctest.Wait()
+		if len(times) != 1 || r.delivery(before).State != hook.Held || r.delivery(during).State != hook.Held {
+			t.Fatalf("while paused: %d attempts, %v and %v", len(times), r.delivery(before).State, r.delivery(during).State)
+		}
+		e.Attempt = func(context.Context, *hook.Message, *hook.Delivery) *hook.Attempt {
+			times = append(times, time.Now())
+			return status(200)
+		}
+		r.endpoints(e)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if len(times) != 3 || times[2].Sub(times[1]) != 10*time.Millisecond || r.delivery(before).State != hook.Delivered || r.delivery(during).State != hook.Delivered {
+			t.Errorf("after: attempts at %v, %v and %v", times, r.delivery(before).State, r.delivery(during).State)
+		}
+	})
+}
+
+// flaky refuses to record for a while, as a full disk would.
+type flaky struct {
+	dispatch.Store
+	failures atomic.Int64
+}
+
+func (f *flaky) Record(ctx context.Context, r *hook.Record) error {
+	if f.failures.Add(-1) >= 0 {
+		return errors.New("disk full")
+	}
+	return f.Store.Record(ctx, r)
+}
+
+func TestRecordIsRetriedUntilTheDiskHasRoom(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		f := &flaky{}
+		f.failures.Store(3)
+		r := start(t, dir, func(s dispatch.Store) dispatch.Store { f.Store = s; return f })
+		defer r.end()
+		attempts := 0
+		r.endpoints(target(1, func(context.Context, *hook.Message, *hook.Delivery) *hook.Attempt { attempts++; return status(200) }))
+		m := r.accept()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if d := r.delivery(m); d.State != hook.Delivered || attempts != 1 {
+			t.Errorf("%d attempts, then %+v", attempts, d)
+		}
+	})
+}
