@@ -1,0 +1,46 @@
+# Sigpost. `make help` lists what can be done.
+
+GO ?= go
+BIN ?= sigpost
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+.PHONY: help build test race check lint fmt docs bench fuzz soak clean
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the binary ./sigpost
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN) ./cmd/sigpost
+
+test: ## run all tests; sets up what they need
+	$(GO) test ./...
+
+race: ## run the tests under the race detector
+	$(GO) test -race ./...
+
+check: fmt lint test ## everything that must hold before a commit; CI runs the same
+
+fmt: ## fail when gofmt would change something
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
+
+lint: ## run go vet, and staticcheck at its pinned version
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK) ./...
+
+STATICCHECK = v0.8.2
+
+docs: ## write the generated documents again
+	$(GO) test ./internal/provider -run Docs -update
+
+bench: ## measure against the baselines; takes about six minutes
+	$(GO) run ./bench
+
+fuzz: ## fuzz every parser for a while (FUZZTIME=30s each)
+	@./.ci/fuzz $(or $(FUZZTIME),30s)
+
+soak: ## the crash test for long: 200 rounds
+	SIGPOST_CRASH_ROUNDS=200 $(GO) test ./internal/server -run Crash -count 1 -timeout 60m -v
+
+clean: ## remove what was built
+	rm -f $(BIN)
+	rm -rf .bench-*
