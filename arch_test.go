@@ -16,7 +16,7 @@ const module = "github.com/sigpost/sigpost"
 var mayImport = map[string][]string{
 	"internal/hook":       {},
 	"signature":           {},
-	"internal/strictyaml": {},
+	"internal/strictyaml": {"internal/hook"},
 	"internal/provider":   {"internal/hook", "signature", "internal/strictyaml"},
 	"internal/config":     {"internal/hook", "signature", "internal/strictyaml"},
 	"internal/intake":     {"internal/hook", "signature"},
@@ -36,7 +36,7 @@ var homes = map[string][]string{
 	"github.com/gofrs/flock":              {"internal/store"},
 	"go.yaml.in/yaml/v3":                  {"internal/strictyaml"},
 	"github.com/agnivade/levenshtein":     {"internal/strictyaml"},
-	"github.com/tidwall/gjson":            {"internal/provider"},
+	"github.com/tidwall/gjson":            {"internal/cli"},
 	"code.dny.dev/ssrf":                   {"internal/send"},
 	"golang.org/x/net":                    {"internal/config"},
 	"golang.org/x/sync":                   {"internal/intake", "bench"},

@@ -166,15 +166,20 @@ func base62(raw []byte, width int) string {
 	for i := range n {
 		words[i] = binary.BigEndian.Uint32(raw[4*i:])
 	}
+	// Five digits at a time: 62⁵ is the greatest power that fits a word.
+	const chunk, power = 5, 62 * 62 * 62 * 62 * 62
 	var out [27]byte
-	for i := width - 1; i >= 0; i-- {
+	for end := width; end > 0; end -= chunk {
 		var rest uint64
 		for w := range n {
 			v := rest<<32 | uint64(words[w])
-			words[w] = uint32(v / 62)
-			rest = v % 62
+			words[w] = uint32(v / power)
+			rest = v % power
 		}
-		out[i] = base62Digits[rest]
+		for i := end - 1; i >= max(0, end-chunk); i-- {
+			out[i] = base62Digits[rest%62]
+			rest /= 62
+		}
 	}
 	return string(out[:width])
 }

@@ -48,10 +48,6 @@ func New(store Store, dispatch Dispatcher) *Pipeline {
 // Update replaces the routes.
 func (p *Pipeline) Update(r Routes) { p.routes.Store(&r) }
 
-// patience is how long an event may wait for a place in the store's queue.
-// Providers wait five seconds for their answer.
-const patience = 4 * time.Second
-
 // Accept keeps an event and sends its deliveries on their way. When it returns
 // without error, the event is on disk, or was before (a duplicate). After an
 // error nothing was kept, and the sender should try again.
@@ -64,8 +60,6 @@ func (p *Pipeline) Accept(ctx context.Context, in hook.Incoming) (hook.Receipt, 
 	}
 	a.Deliveries = p.route(&a.Message)
 	reserved := a.Deliveries
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
 	err := p.store.Append(ctx, a)
 	if err != nil || len(a.Deliveries) == 0 {
 		for i := range reserved {

@@ -97,12 +97,12 @@ func (w *writer) gatherDelivery(d *hook.Delivery, message hook.Key, late int) {
 // encodeHeaders writes headers as [[name,value],…]: in the order received, and
 // half as long as objects.
 func encodeHeaders(headers []hook.Header) string {
-	pairs := make([][2]string, len(headers))
+	var buf [512]byte
+	out := append(buf[:0], '[')
 	for i, h := range headers {
-		pairs[i] = [2]string{h.Name, h.Value}
+		out = appendPair(out, i, h.Name, h.Value)
 	}
-	out, _ := json.Marshal(pairs) // strings always marshal
-	return string(out)
+	return string(append(out, ']'))
 }
 
 func decodeHeaders(raw []byte) ([]hook.Header, error) {
@@ -121,12 +121,35 @@ func encodeSubjects(subjects []hook.Subject) string {
 	if len(subjects) == 0 {
 		return ""
 	}
-	pairs := make([][2]string, len(subjects))
+	var buf [512]byte
+	out := append(buf[:0], '[')
 	for i, s := range subjects {
-		pairs[i] = [2]string{s.Kind, s.ID}
+		out = appendPair(out, i, s.Kind, s.ID)
 	}
-	out, _ := json.Marshal(pairs)
-	return string(out)
+	return string(append(out, ']'))
+}
+
+// appendPair adds the i-th ["a","b"] of a list.
+func appendPair(out []byte, i int, a, b string) []byte {
+	if i > 0 {
+		out = append(out, ',')
+	}
+	out = appendString(append(out, '['), a)
+	out = appendString(append(out, ','), b)
+	return append(out, ']')
+}
+
+// appendString adds s as JSON. What is not plain ASCII is left to the library.
+func appendString(out []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			quoted, _ := json.Marshal(s) // strings always marshal
+			return append(out, quoted...)
+		}
+	}
+	out = append(out, '"')
+	out = append(out, s...)
+	return append(out, '"')
 }
 
 func decodeSubjects(raw []byte) ([]hook.Subject, error) {

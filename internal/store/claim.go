@@ -101,6 +101,15 @@ func (s *Store) OldestDue(ctx context.Context, now time.Time) (time.Time, error)
 	return fromMS(at.Int64), nil
 }
 
+// HeldEndpoints are the endpoints that have held deliveries.
+func (s *Store) HeldEndpoints(ctx context.Context) ([]hook.Key, error) {
+	keys, err := queryKeys(ctx, s.read, "SELECT DISTINCT endpoint_id FROM deliveries WHERE state = 5")
+	if err != nil {
+		return nil, fmt.Errorf("read held deliveries: %w", err)
+	}
+	return keys, nil
+}
+
 // HoldPending makes an endpoint's pending deliveries held: those that nobody has
 // in memory. Those in memory are held one by one, as their turn comes.
 func (s *Store) HoldPending(ctx context.Context, endpoint hook.Key) (int64, error) {

@@ -94,15 +94,16 @@ func (s *Store) startWriter(ctx context.Context, o Options) error {
 
 // do queues one unit of work and waits until it is on disk or has failed. Once
 // queued it is not abandoned: whoever gives up waiting could not know whether
-// it was done. ctx bounds the wait for a place in the queue.
+// it was done. ctx bounds the wait for a place in the queue,
+// and so does patience.
 func (w *writer) do(ctx context.Context, u *write) error {
 	u.done = make(chan struct{})
 	select {
 	case w.queue <- u:
-	case <-ctx.Done():
-		return hook.Errorf(hook.CodeUnavailable, "the store has more to write than it can take now: %w", ctx.Err())
-	case <-w.closing:
-		return errClosed
+	default:
+		if err := w.enqueue(ctx, u); err != nil {
+			return err
+		}
 	}
 	select {
 	case <-u.done:
@@ -113,6 +114,24 @@ func (w *writer) do(ctx context.Context, u *write) error {
 	case <-u.done:
 		return u.err
 	default:
+		return errClosed
+	}
+}
+
+// patience is how long a unit may wait for a place in the queue. Providers wait
+// five seconds for their answer.
+const patience = 4 * time.Second
+
+// enqueue waits for a place in the queue.
+func (w *writer) enqueue(ctx context.Context, u *write) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	select {
+	case w.queue <- u:
+		return nil
+	case <-ctx.Done():
+		return hook.Errorf(hook.CodeUnavailable, "the store has more to write than it can take now: %w", ctx.Err())
+	case <-w.closing:
 		return errClosed
 	}
 }

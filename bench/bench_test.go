@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sigpost/sigpost/bench/internal/load"
+	"github.com/sigpost/sigpost/bench/internal/sink"
+)
+
+// TestMain lets the test binary play the children: the baselines, and a Sigpost that
+// acknowledges everything and delivers nothing.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "role" {
+		main()
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		forget(os.Args[3])
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// forget answers 200 to everything until it is told to end.
+func forget(path string) {
+	text, _ := os.ReadFile(path)
+	var addr string
+	if _, err := fmt.Sscanf(string(text), "listen: %q", &addr); err != nil {
+		os.Exit(1)
+	}
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	go http.ListenAndServe(addr, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	<-term
+}
+
+// small is a bench that is done in no time.
+func small(t *testing.T) *bench {
+	t.Helper()
+	dir := t.TempDir()
+	b, err := newBench(options{
+		seconds: 100 * time.Millisecond, steady: 200 * time.Millisecond, patience: 10 * time.Second,
+		idle: time.Millisecond, pairs: 1, dir: dir, binary: os.Args[0],
+	}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.close(); err != nil {
+			t.Error(err)
+		}
+		if left, _ := os.ReadDir(dir); len(left) > 0 {
+			t.Errorf("%s was left behind", left[0].Name())
+		}
+	})
+	return b
+}
+
+func TestEveryBaselineRuns(t *testing.T) {
+	t.Parallel()
+	b := small(t)
+	if err := b.baselines(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range b.report.Rows {
+		if row.Value <= 0 && !strings.Contains(row.Name, "own CPU") {
+			t.Errorf("%s is %v", row.Name, row.Value)
+		}
+	}
+}
+
+func TestSteadyTimesEveryEvent(t *testing.T) {
+	t.Parallel()
+	b := small(t)
+	got, err := b.steady(t.Context(), "bare-relay", 100, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.accept) != 20 || len(got.deliver) != 20 || len(got.whole) != 20 {
+		t.Errorf("%d accepted, %d delivered", len(got.accept), len(got.deliver))
+	}
+	for i := range got.whole {
+		if got.whole[i] <= 0 || got.accept[i] < got.late[i] {
+			t.Errorf("event %d: whole %v, accept %v, late %v", i, got.whole[i], got.accept[i], got.late[i])
+		}
+	}
+}
+
+func TestAnAcceptedEventThatNeverArrivesIsAnError(t *testing.T) {
+	t.Parallel()
+	b := small(t)
+	b.opt.patience = 50 * time.Millisecond
+	_, full := b.full(t.Context(), "sigpost", true)
+	_, steady := b.steady(t.Context(), "sigpost", silentRate, true)
+	for _, err := range []error{full, steady} {
+		if err == nil || !strings.Contains(err.Error(), "accepted events never arrived") {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
+func TestIntakeAndIdleNeedNoDeliveries(t *testing.T) {
+	t.Parallel()
+	b := small(t)
+	if err := errors.Join(b.intake(t.Context()), b.idle(t.Context())); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestACanceledRunLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	b := small(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	b.opt.seconds = time.Minute
+	if _, err := b.full(ctx, "bare-fsync", false); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestConfigurationIsWhatServeReads(t *testing.T) {
+	t.Parallel()
+	const alone = `listen: "127.0.0.1:1234"
+data: "/a/\"b\" c"
+allow_nets: ["127.0.0.0/8"]
+sources:
+  - name: bench
+    provider: veriff
+    secrets: ["s3cret"]
+`
+	const endpoints = `    endpoints:
+      - url: "http://127.0.0.1:1/a"
+        secret: "whsec_AAAA"
+      - url: "http://127.0.0.1:2/b"
+        secret: "whsec_AAAA"
+`
+	got := configuration("127.0.0.1:1234", `/a/"b" c`, "s3cret", "whsec_AAAA", nil)
+	if diff := cmp.Diff(alone, string(got)); diff != "" {
+		t.Error(diff)
+	}
+	got = configuration("127.0.0.1:1234", `/a/"b" c`, "s3cret", "whsec_AAAA", []string{"http://127.0.0.1:1/a", "http://127.0.0.1:2/b"})
+	if diff := cmp.Diff(alone+endpoints, string(got)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDeliveryBeforeTheAnswerCountsAsZero(t *testing.T) {
+	t.Parallel()
+	to, err := sink.Listen(time.Now().Add(-time.Second)) // arrivals are at 1 s and later
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	b := small(t)
+	body, sig := make([]byte, 1024), make([]byte, 64)
+	b.book.Write(body, sig, 0)
+	resp, err := http.Post(to.URL(), "application/json", strings.NewReader(string(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	sent := load.Result{Accepted: []load.Answer{
+		{Number: 0, Due: 100 * time.Millisecond, Sent: 110 * time.Millisecond, Answered: time.Hour},
+	}}
+	got := timesOf(sent, to)
+	if got.deliver[0] != 0 || got.whole[0] < 900*time.Millisecond || got.late[0] != 10*time.Millisecond {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestParseRefusesWhatItCannotMeasure(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"-pairs 0":            "-pairs 0: give 1 to 100",
+		"-seconds 0":          "-seconds 0: give 0.1 to 60",
+		"-steady-seconds 9e9": "-steady-seconds",
+		"-run nothing":        `-run "nothing" matches no measurement: there are baselines, intake, relay, latency, silent, idle`,
+		"-run (":              "-run: error parsing regexp",
+		"extra":               `unexpected argument "extra"`,
+	} {
+		if _, err := parse(strings.Fields(args)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", args, err, want)
+		}
+	}
+	if _, err := parse([]string{"-h"}); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("-h: %v", err)
+	}
+}
+
+func TestMeasureWritesTheFigures(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "figures.json")
+	err := measure(t.Context(), []string{"-run", "idle|silent", "-quick", "-sigpost", "/dev/null", "-dir", dir})
+	if err == nil || !strings.Contains(err.Error(), "measure silent:") || !strings.Contains(err.Error(), "measure idle:") {
+		t.Errorf("both fail, but the error is %v", err)
+	}
+	err = measure(t.Context(), []string{"-run", "idle", "-quick", "-sigpost", os.Args[0], "-dir", dir, "-json", path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || !regexp.MustCompile(`"name": "sigpost, memory"`).Match(text) {
+		t.Errorf("%s, %v", text, err)
+	}
+}

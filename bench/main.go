@@ -1,0 +1,141 @@
+// Command bench measures what Sigpost costs, as ratios to servers that do less (package
+// role), and prints the table behind docs/performance.md:
+//
+//	go run ./bench                         # everything, about six minutes
+//	go run ./bench -quick                  # a smoke run: the figures mean little
+//	go run ./bench -run 'intake|relay' -seconds 10 -json figures.json
+//
+// It builds cmd/sigpost and runs each system as a process of its own, one at a time, with
+// its data in a directory that is removed afterwards. The load generator and the receiver
+// of the deliveries are in the bench's own process, and all share the machine: a figure
+// says what the whole of it comes to, and only ratios within one run travel to other
+// machines. Nothing leaves the loopback interface. Sigpost is told to allow deliveries to
+// 127.0.0.0/8; that it refuses its own listeners is no matter here, the receiver is ours.
+//
+// The events are decisions as Veriff posts them, 1,024 bytes, signed, each different.
+// Signatures are computed before the clock starts. What generator and receiver cost
+// together is measured and printed per event ("bench's own CPU").
+//
+// A missed target is a result: the exit code is 0. It is 1 when something failed, most of
+// all when an event that was answered 200 never arrived.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sigpost/sigpost/bench/internal/role"
+)
+
+func main() {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	var err error
+	if len(os.Args) > 1 && os.Args[1] == "role" {
+		err = role.Run(ctx, os.Args[2:])
+	} else {
+		err = measure(ctx, os.Args[1:])
+	}
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the flags.
+type options struct {
+	seconds time.Duration // of each run at full speed
+	steady  time.Duration // of each run at a fixed rate
+	idle    time.Duration // before memory is read
+	// patience is how long nothing new may arrive before what is missing counts as lost:
+	// longer than a first retry (5 s and a tenth) after a request that timed out (15 s).
+	patience time.Duration
+	pairs    int
+	run      *regexp.Regexp
+	dir      string
+	json     string
+	binary   string
+}
+
+func parse(args []string) (options, error) {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	seconds := flags.Float64("seconds", 5, "length of each run at full speed")
+	steady := flags.Float64("steady-seconds", 20, "length of each run at a fixed rate")
+	pairs := flags.Int("pairs", 5, "how often each two systems are run in turn")
+	run := flags.String("run", ".", "measure only what matches this regular expression: "+names())
+	dir := flags.String("dir", ".", "where the data directories are made, and removed again")
+	json := flags.String("json", "", "write the figures to this file, too")
+	binary := flags.String("sigpost", "", "measure this program instead of building cmd/sigpost")
+	quick := flags.Bool("quick", false, "one short pair of each: shows that it works, no more")
+	if err := flags.Parse(args); err != nil {
+		return options{}, err
+	}
+	if flags.NArg() > 0 {
+		return options{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	opt := options{
+		seconds: time.Duration(*seconds * float64(time.Second)),
+		steady:  time.Duration(*steady * float64(time.Second)),
+		idle:    5 * time.Second, patience: 30 * time.Second,
+		pairs: *pairs, dir: *dir, json: *json, binary: *binary,
+	}
+	if *quick {
+		opt.seconds, opt.steady, opt.idle, opt.pairs = time.Second, 2*time.Second, time.Second, 1
+	}
+	return opt, opt.check(*run)
+}
+
+// check refuses what cannot be measured in a bounded time, and compiles the choice.
+func (o *options) check(run string) (err error) {
+	if o.run, err = regexp.Compile(run); err != nil {
+		return fmt.Errorf("-run: %w", err)
+	}
+	if len(chosen(o.run)) == 0 {
+		return fmt.Errorf("-run %q matches no measurement: there are %s", run, names())
+	}
+	if o.pairs < 1 || o.pairs > 100 {
+		return fmt.Errorf("-pairs %d: give 1 to 100", o.pairs)
+	}
+	for name, d := range map[string]time.Duration{"-seconds": o.seconds, "-steady-seconds": o.steady} {
+		if d < 100*time.Millisecond || d > time.Minute {
+			return fmt.Errorf("%s %g: give 0.1 to 60", name, d.Seconds())
+		}
+	}
+	return nil
+}
+
+// measure runs the measurements that args choose and prints the table.
+func measure(ctx context.Context, args []string) (err error) {
+	opt, err := parse(args)
+	if err != nil {
+		return err
+	}
+	b, err := newBench(opt, os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	b.report.Command = strings.TrimSpace("bench " + strings.Join(args, " "))
+	var failed []error // what fails does not take the figures of the rest along
+	for _, m := range chosen(opt.run) {
+		if ctx.Err() != nil {
+			break
+		}
+		if err := m.do(b, ctx); err != nil {
+			failed = append(failed, fmt.Errorf("measure %s: %w", m.name, err))
+		}
+	}
+	failed = append(failed, b.report.WriteTable(os.Stdout))
+	if opt.json != "" {
+		failed = append(failed, b.report.WriteFile(opt.json))
+	}
+	return errors.Join(failed...)
+}

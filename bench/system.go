@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sigpost/sigpost/bench/internal/child"
+)
+
+const (
+	readyLimit = 30 * time.Second
+	// stopLimit is longer than a request to a silent endpoint may take (15 s), for which a
+	// graceful stop may wait.
+	stopLimit = 60 * time.Second
+)
+
+// system is one of those under test, running.
+type system struct {
+	*child.Process
+	name string
+	addr string
+	dir  string // its data and its log
+}
+
+// close ends the system if it still runs, and removes its data.
+func (s *system) close() {
+	s.Kill()
+	os.RemoveAll(s.dir) //nolint:errcheck // the bench removes the directory above at its end
+}
+
+// start runs the system called name, delivering to endpoints, and waits until it is ready.
+// The caller closes it.
+func (b *bench) start(ctx context.Context, name string, endpoints ...string) (*system, error) {
+	dir, err := os.MkdirTemp(b.dir, name+"-")
+	if err != nil {
+		return nil, fmt.Errorf("make the data directory of %s: %w", name, err)
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	path, args := b.self, b.roleArgs(name, addr, dir, endpoints)
+	if name == "sigpost" {
+		if path, err = b.program(ctx); err != nil {
+			return nil, err
+		}
+		if args, err = b.serveArgs(addr, dir, endpoints); err != nil {
+			return nil, err
+		}
+	}
+	child.Settle()
+	process, err := child.Start(path, args, filepath.Join(dir, "log"))
+	if err != nil {
+		return nil, err
+	}
+	s := &system{Process: process, name: name, addr: addr, dir: dir}
+	if err := s.Ready(ctx, "http://"+addr+"/health", readyLimit); err != nil {
+		s.close()
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	return s, nil
+}
+
+// roleArgs make this program play the baseline called name.
+func (b *bench) roleArgs(name, addr, dir string, endpoints []string) []string {
+	args := []string{"role", name, "-listen", addr, "-secret", b.secret, "-signing-secret", b.signing,
+		"-file", filepath.Join(dir, "journal")}
+	for _, url := range endpoints {
+		args = append(args, "-target", url)
+	}
+	return args
+}
+
+// serveArgs write Sigpost's configuration and make it serve. What the file leaves out is at
+// its default, the log level too: the log goes to a file and counts as written.
+func (b *bench) serveArgs(addr, dir string, endpoints []string) ([]string, error) {
+	path := filepath.Join(dir, "sigpost.yaml")
+	text := configuration(addr, filepath.Join(dir, "data"), b.secret, b.signing, endpoints)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		return nil, fmt.Errorf("write the configuration of sigpost: %w", err)
+	}
+	return []string{"serve", "--config", path}, nil
+}
+
+// configuration has one source, reached by its name, and its endpoints.
+func configuration(addr, data, secret, signing string, endpoints []string) []byte {
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "listen: %q\ndata: %q\nallow_nets: [\"127.0.0.0/8\"]\n", addr, data)
+	fmt.Fprintf(&out, "sources:\n  - name: bench\n    provider: veriff\n    secrets: [%q]\n", secret)
+	if len(endpoints) > 0 {
+		fmt.Fprintf(&out, "    endpoints:\n")
+	}
+	for _, url := range endpoints {
+		fmt.Fprintf(&out, "      - url: %q\n        secret: %q\n", url, signing)
+	}
+	return out.Bytes()
+}
+
+// freeAddr is a loopback address that nobody listens on at the moment. The systems could
+// choose a port themselves, but each would have its own way to tell it.
+func freeAddr() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	defer ln.Close()
+	return ln.Addr().String(), nil
+}

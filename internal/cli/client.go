@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sigpost/sigpost/internal/api"
+	"github.com/sigpost/sigpost/internal/config"
+	"github.com/sigpost/sigpost/internal/provider"
+	"github.com/sigpost/sigpost/internal/server"
+	"github.com/sigpost/sigpost/internal/telemetry"
+)
+
+// place says where the data is that a command works on.
+type place struct {
+	config string
+	data   string
+	json   bool
+}
+
+// flags adds the flags that say it.
+func (l *place) flags(c *cobra.Command) {
+	c.PersistentFlags().StringVarP(&l.config, "config", "c", "", "configuration file (default $SIGPOST_CONFIG)")
+	c.PersistentFlags().StringVar(&l.data, "data", "", "data directory (default the configuration's, $SIGPOST_DATA or ./sigpost-data)")
+	c.PersistentFlags().BoolVar(&l.json, "json", false, "print JSON")
+}
+
+// client talks to a running server through its socket, or to the data
+// directory of a stopped one.
+type client struct {
+	http  *http.Client
+	close func() error
+}
+
+// connect finds the server. While one runs, the socket in the data directory
+// is all that is needed; only the directory of a stopped one is opened here.
+func (p *program) connect(ctx context.Context, l *place) (*client, error) {
+	cfg, providers, err := p.locate(l)
+	if err != nil {
+		return nil, err
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", cfg.ControlSocket)
+	}
+	conn, err := dial(ctx, "", "")
+	switch {
+	case err == nil:
+		conn.Close()
+		return &client{&http.Client{Transport: &http.Transport{DialContext: dial}}, func() error { return nil }}, nil
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return p.openStopped(ctx, l, cfg, providers)
+	}
+	return nil, fmt.Errorf("connect to the server: %w", err)
+}
+
+// locate finds the data directory, with the configuration when there is one.
+func (p *program) locate(l *place) (*config.Config, *provider.Set, error) {
+	if l.config == "" {
+		if name, ok := p.env("SIGPOST_CONFIG"); !ok || name == "" {
+			dir := l.data
+			if dir == "" {
+				dir, _ = p.env("SIGPOST_DATA")
+			}
+			if dir == "" {
+				dir = config.DefaultData
+			}
+			return &config.Config{Data: dir, ControlSocket: filepath.Join(dir, config.SocketName)}, nil, nil
+		}
+	}
+	flags := map[string]string{}
+	if l.data != "" {
+		flags["data"] = l.data
+	}
+	return p.load(l.config, flags)
+}
+
+// openStopped opens the data directory without listening. Without a
+// configuration it leaves sources and endpoints as they are.
+func (p *program) openStopped(ctx context.Context, l *place, cfg *config.Config, providers *provider.Set) (*client, error) {
+	if _, err := fileExists(filepath.Join(cfg.Data, "sigpost.db")); err != nil {
+		return nil, fmt.Errorf("no server answers at %s and there is no data in %s; say where it is with --data or --config", cfg.ControlSocket, cfg.Data)
+	}
+	log, err := telemetry.NewLog(p.err, "text", "warn")
+	if err != nil {
+		return nil, err
+	}
+	s, err := server.Open(ctx, server.Options{Config: cfg, Providers: providers, Log: log.Logger, Version: p.version, ReadState: providers == nil})
+	if err != nil {
+		log.Close()
+		return nil, err
+	}
+	end := func() error {
+		defer log.Close()
+		return s.Close()
+	}
+	return &client{&http.Client{Transport: inProcess{s.Control()}}, end}, nil
+}
+
+// inProcess answers requests without a connection.
+type inProcess struct{ handler http.Handler }
+
+func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := &answer{header: http.Header{}, status: http.StatusOK}
+	t.handler.ServeHTTP(w, r)
+	return &http.Response{StatusCode: w.status, Header: w.header, Body: io.NopCloser(&w.body), Request: r}, nil
+}
+
+type answer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *answer) Header() http.Header         { return a.header }
+func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
+func (a *answer) WriteHeader(status int)      { a.status = status }
+
+// call makes one request and decodes its answer into v.
+func (c *client) call(ctx context.Context, method, path string, query url.Values, v any) error {
+	u := "http://sigpost" + path
+	if len(query) > 0 {
+		u += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u, nil)
+	if err != nil {
+		return err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the server: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode >= 300 {
+		var f api.Fault
+		if err := json.NewDecoder(res.Body).Decode(&f); err != nil || f.Detail == "" {
+			return fmt.Errorf("the server answered %d", res.StatusCode)
+		}
+		return errors.New(f.Detail)
+	}
+	if err := json.NewDecoder(res.Body).Decode(v); err != nil {
+		return fmt.Errorf("read the server's answer: %w", err)
+	}
+	return nil
+}
+
+// ask connects, makes one request and disconnects.
+func (p *program) ask(ctx context.Context, l *place, method, path string, query url.Values, v any) (err error) {
+	c, err := p.connect(ctx, l)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	return c.call(ctx, method, path, query, v)
+}
+
+// printJSON prints v for machines.
+func (p *program) printJSON(v any) error {
+	enc := json.NewEncoder(p.out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// table prints rows under a heading, in columns.
+func (p *program) table(heading string, rows func(w io.Writer)) error {
+	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, heading)
+	rows(w)
+	return w.Flush()
+}

@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sigpost/sigpost/internal/config"
+	"github.com/sigpost/sigpost/internal/provider"
+	"github.com/sigpost/sigpost/internal/server"
+	"github.com/sigpost/sigpost/internal/telemetry"
+)
+
+// load reads the configuration: file, environment, flags.
+func (p *program) load(file string, flags map[string]string) (*config.Config, *provider.Set, error) {
+	cfg, providers, err := server.Load(config.Options{File: file, Env: p.env, Environ: os.Environ(), Flags: flags})
+	if err != nil {
+		return nil, nil, &exitError{ExitUsage, fmt.Errorf("the configuration has faults:\n%w", err)}
+	}
+	for _, w := range cfg.Warnings {
+		fmt.Fprintln(p.err, "sigpost: warning:", w)
+	}
+	return cfg, providers, nil
+}
+
+// serveFlags are the flags of serve that set a key of the configuration.
+var serveFlags = []struct{ name, usage string }{
+	{"listen", "address that serves everything (default 127.0.0.1:8080)"},
+	{"intake-listen", "further address that serves webhooks alone, for the public side"},
+	{"data", "data directory (default ./sigpost-data)"},
+	{"public-url", "what the world sees of us, for the URLs that we show"},
+	{"allow-nets", "private networks that endpoints may be on, separated by commas"},
+	{"log-level", "debug, info, warn or error (default info)"},
+	{"log-format", "text or json (default text)"},
+}
+
+func (p *program) serveCommand() *cobra.Command {
+	var file string
+	var prune bool
+	values := map[string]*string{}
+	c := &cobra.Command{
+		Use: "serve", Short: "Receive, keep and forward webhooks", Args: cobra.NoArgs,
+		Long: "Runs until it is told to stop (SIGTERM, SIGINT), then delivers what is queued and ends.\n" +
+			"SIGHUP applies the sources and endpoints of the configuration again.\n" +
+			"Flags come before the environment (SIGPOST_…), that before the file.",
+		Example: "  sigpost config example > sigpost.yaml\n  sigpost serve --config sigpost.yaml",
+		RunE: func(c *cobra.Command, _ []string) error {
+			flags := map[string]string{}
+			for name, v := range values {
+				if c.Flags().Changed(name) {
+					flags[strings.ReplaceAll(name, "-", "_")] = *v
+				}
+			}
+			return p.serve(c.Context(), file, flags, prune)
+		},
+	}
+	c.Flags().StringVarP(&file, "config", "c", "", "configuration file (default $SIGPOST_CONFIG)")
+	c.Flags().BoolVar(&prune, "prune", false, "delete sources and endpoints that left the file, instead of disabling them")
+	for _, f := range serveFlags {
+		values[f.name] = c.Flags().String(f.name, "", f.usage)
+	}
+	return c
+}
+
+func (p *program) serve(ctx context.Context, file string, flags map[string]string, prune bool) error {
+	cfg, providers, err := p.load(file, flags)
+	if err != nil {
+		return err
+	}
+	log, err := telemetry.NewLog(p.err, cfg.Log.Format, cfg.Log.Level)
+	if err != nil {
+		return usage("log: %w", err)
+	}
+	defer log.Close()
+	if len(cfg.Sources) == 0 {
+		log.Warn("no source is configured: nothing can be received; `sigpost config example` shows a configuration")
+	}
+	s, err := server.Open(ctx, server.Options{
+		Config: cfg, Providers: providers, Log: log.Logger, Version: p.version, Prune: prune,
+		Reload: func() (*config.Config, *provider.Set, error) { return p.load(file, flags) },
+	})
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangup:
+				if err := s.Reload(ctx); err != nil {
+					log.Error("configuration not applied; the old one stays in force", "error", err)
+				} else {
+					log.Info("configuration applied")
+				}
+			}
+		}
+	}()
+	err = s.Run(ctx)
+	return errors.Join(err, s.Close())
+}
+
+func (p *program) configCommand() *cobra.Command {
+	c := &cobra.Command{Use: "config", Short: "Check a configuration, or print an example", Args: cobra.NoArgs}
+	var file string
+	check := &cobra.Command{
+		Use: "check [FILE]", Short: "Report all faults of a configuration together", Args: cobra.MaximumNArgs(1),
+		Example: "  sigpost config check sigpost.yaml",
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				file = args[0]
+			}
+			cfg, _, err := p.load(file, nil)
+			if err != nil {
+				e, _ := errors.AsType[*exitError](err)
+				return &exitError{ExitInvalid, e.err}
+			}
+			endpoints := 0
+			for _, s := range cfg.Sources {
+				endpoints += len(s.Endpoints)
+			}
+			fmt.Fprintf(p.out, "no faults: %d sources, %d endpoints\n", len(cfg.Sources), endpoints)
+			return nil
+		},
+	}
+	check.Flags().StringVarP(&file, "config", "c", "", "configuration file (default $SIGPOST_CONFIG)")
+	c.AddCommand(check, &cobra.Command{
+		Use: "example", Short: "Print a commented configuration", Args: cobra.NoArgs, Example: "  sigpost config example > sigpost.yaml",
+		RunE: func(*cobra.Command, []string) error {
+			_, err := p.out.Write(config.Example())
+			return err
+		},
+	})
+	return c
+}
+
+func fileExists(path string) (bool, error) {
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	return err == nil, err
+}

@@ -1,0 +1,179 @@
+// Package config reads the configuration – file, environment, flags – and
+// reports everything that is wrong with it at once, each fault with its key,
+// the value and the way out. It applies nothing.
+package config
+
+import (
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"github.com/sigpost/sigpost/internal/hook"
+	"github.com/sigpost/sigpost/internal/strictyaml"
+)
+
+// Config is a whole configuration, checked.
+type Config struct {
+	// Listen is the address that serves everything.
+	Listen string `yaml:"listen"`
+	// IntakeListen serves webhooks alone; empty for none.
+	IntakeListen string `yaml:"intake_listen"`
+	// Data is the data directory.
+	Data string `yaml:"data"`
+	// PublicURL is what the world sees of us.
+	PublicURL string `yaml:"public_url"`
+	// AllowNets are private networks that endpoints may be on.
+	AllowNets []Network `yaml:"allow_nets"`
+	// TrustedProxies are the networks whose X-Forwarded-For counts.
+	TrustedProxies []Network `yaml:"trusted_proxies"`
+	// EgressProxy is the proxy for all requests to endpoints.
+	EgressProxy string `yaml:"egress_proxy"`
+	TLS         TLS    `yaml:"tls"`
+	// ControlSocket is where the command line finds the server.
+	ControlSocket string `yaml:"control_socket"`
+	Log           Log    `yaml:"log"`
+	// ShutdownTimeout is how long a stop may take to deliver what is queued.
+	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"`
+	// Providers are the user's own.
+	Providers []strictyaml.Raw `yaml:"providers"`
+	Sources   []Source         `yaml:"sources"`
+
+	// Warnings are not faults, but worth a look.
+	Warnings []string `yaml:"-"`
+}
+
+// TLS names certificate files in PEM; both or none.
+type TLS struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string `yaml:"level"`
+	Format string `yaml:"format"`
+}
+
+// Source is one source of the file.
+type Source struct {
+	Name     string `yaml:"name"`
+	Provider string `yaml:"provider"`
+	// Token is the last part of its URL; empty for its name, or a random one
+	// where the provider does not sign.
+	Token     hook.Secret `yaml:"token"`
+	TokenFile string      `yaml:"token_file"`
+	// Secrets may all be live at once.
+	Secrets     []hook.Secret `yaml:"secrets"`
+	SecretsFile string        `yaml:"secrets_file"` // one a line
+	// AuthClient must come in the provider's header for it.
+	AuthClient     hook.Secret `yaml:"auth_client"`
+	AuthClientFile string      `yaml:"auth_client_file"`
+	FlowID         string      `yaml:"flow_id"`
+	// OnBadSignature is "reject" or "quarantine".
+	OnBadSignature string `yaml:"on_bad_signature"`
+	// OnDuplicate is "drop" or "forward".
+	OnDuplicate string    `yaml:"on_duplicate"`
+	AllowIPs    []Network `yaml:"allow_ips"`
+	// ProviderIPs adds the addresses that the provider publishes to AllowIPs.
+	ProviderIPs bool `yaml:"provider_ips"`
+	// MaxBody is the longest body taken.
+	MaxBody Size `yaml:"max_body"`
+	// ForwardHeaders go on although they are withheld otherwise.
+	ForwardHeaders []string   `yaml:"forward_headers"`
+	Endpoints      []Endpoint `yaml:"endpoints"`
+}
+
+// Endpoint is one endpoint of a source of the file.
+type Endpoint struct {
+	Name string `yaml:"name"`
+	URL  string `yaml:"url"`
+	// Secret, SecretFile and Secrets all end up in Secrets, the newest first;
+	// none means that one is made.
+	Secret      hook.Secret       `yaml:"secret"`
+	SecretFile  string            `yaml:"secret_file"`
+	Secrets     []hook.Secret     `yaml:"secrets"`
+	EventTypes  []string          `yaml:"event_types"`
+	Headers     map[string]string `yaml:"headers"`
+	Timeout     time.Duration     `yaml:"timeout"`
+	Concurrency int               `yaml:"concurrency"`
+	// Retries are the waits between attempts, instead of the usual ones.
+	Retries []time.Duration `yaml:"retries"`
+	// Policy names a provider; requests are sent the way it sends them.
+	Policy    string     `yaml:"policy"`
+	Signature *Signature `yaml:"signature"`
+	Paused    bool       `yaml:"paused"`
+}
+
+// Signature is how an endpoint's requests are signed, when not by Standard Webhooks.
+type Signature struct {
+	Scheme     string      `yaml:"scheme"`
+	Secret     hook.Secret `yaml:"secret"`
+	SecretFile string      `yaml:"secret_file"`
+}
+
+// Network is a prefix in which a single address stands for itself.
+type Network struct{ netip.Prefix }
+
+// UnmarshalText reads "10.0.0.0/8" or "10.0.0.1".
+func (n *Network) UnmarshalText(text []byte) error {
+	if addr, err := netip.ParseAddr(string(text)); err == nil {
+		n.Prefix = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen())
+		return nil
+	}
+	p, err := netip.ParsePrefix(string(text))
+	if err != nil {
+		return errNetwork
+	}
+	n.Prefix = p.Masked()
+	return nil
+}
+
+// Prefixes are networks as prefixes.
+func Prefixes(networks []Network) []netip.Prefix {
+	out := make([]netip.Prefix, len(networks))
+	for i, n := range networks {
+		out[i] = n.Prefix
+	}
+	return out
+}
+
+const (
+	// DefaultData is the data directory when none is named.
+	DefaultData = "./sigpost-data"
+	// SocketName is the name of the control socket in the data directory.
+	SocketName = "control.sock"
+
+	defaultListen   = "127.0.0.1:8080"
+	defaultShutdown = 15 * time.Second
+	defaultMaxBody  = 1 << 20
+	limitMaxBody    = 20 << 20
+	// limitEndpoints bounds the fan-out of one message.
+	limitEndpoints = 500
+)
+
+// Default is the configuration that an empty file gives.
+func Default() *Config {
+	return &Config{
+		Listen: defaultListen, Data: DefaultData, ControlSocket: filepath.Join(DefaultData, SocketName),
+		Log: Log{Level: "info", Format: "text"}, ShutdownTimeout: defaultShutdown,
+	}
+}
+
+// ProviderFacts is what the configuration must know of a provider.
+type ProviderFacts struct {
+	Signed        bool
+	AuthClient    bool // it sends a client key in a header
+	FlowID        bool // its events carry a flow id
+	HasAddresses  bool // it publishes the addresses that it sends from
+	HasSendPolicy bool
+	// CheckSecret says in words what is wrong with a secret by the provider's rules.
+	CheckSecret func(secret string) []string
+}
+
+// Catalog knows the providers.
+type Catalog interface {
+	// Define adds a provider of the file. Its error is strictyaml.Faults.
+	Define(raw strictyaml.Raw) error
+	// Facts looks a provider up; the error says what is near.
+	Facts(name string) (ProviderFacts, error)
+}

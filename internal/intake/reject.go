@@ -1,0 +1,130 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/sigpost/sigpost/internal/hook"
+	"github.com/sigpost/sigpost/signature"
+)
+
+const (
+	// rejectQueue bounds rejected requests waiting to be kept; more are dropped.
+	rejectQueue = 64
+	// rejectRate is how many rejected requests of one source are kept a second.
+	rejectRate = 10
+)
+
+// sampler lets rejectRate requests a second through.
+type sampler struct {
+	mu     sync.Mutex
+	second int64
+	count  int
+}
+
+func (s *sampler) take(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Unix() != s.second {
+		s.second, s.count = now.Unix(), 0
+	}
+	s.count++
+	return s.count <= rejectRate
+}
+
+// reject answers a request that did not verify. A source in quarantine keeps it
+// before it answers 200; others keep it when there is time.
+func (h *Handler) reject(r *http.Request, s *Source, body []byte, reason string, now time.Time) answer {
+	rej := &hook.Rejected{
+		Org: s.Org, Source: s.ID, Reason: reason, ReceivedAt: now.Truncate(time.Millisecond), Remote: h.remote(r).String(),
+		Method: r.Method, URL: r.URL.Path, Headers: s.headers.kept(r.Header), Body: body, Size: len(body), Quarantined: s.Quarantine,
+	}
+	if s.Quarantine {
+		return h.quarantine(r.Context(), rej)
+	}
+	if s.sampler.take(now) {
+		select {
+		case h.rejects <- rej:
+		default: // best effort: the answer does not wait
+		}
+	}
+	return answer{status: http.StatusUnauthorized, outcome: BadSignature, detail: "invalid signature", reason: reason}
+}
+
+func (h *Handler) quarantine(ctx context.Context, rej *hook.Rejected) answer {
+	err := h.o.Store.Reject(context.WithoutCancel(ctx), rej)
+	switch {
+	case err == nil:
+		return answer{status: http.StatusOK, outcome: Quarantined, reason: rej.Reason}
+	case hook.CodeOf(err) == hook.CodeTooLarge:
+		return answer{status: http.StatusServiceUnavailable, outcome: QuarantineFull, detail: "try again later", reason: rej.Reason, err: err}
+	}
+	return answer{status: http.StatusServiceUnavailable, outcome: NotKept, detail: "the webhook could not be kept; try again", reason: rej.Reason, err: err}
+}
+
+// Run keeps rejected requests until ctx ends.
+func (h *Handler) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case r := <-h.rejects:
+			if err := h.o.Store.Reject(ctx, r); err != nil && !errors.Is(err, context.Canceled) {
+				h.o.Log.Warn("rejected request not kept", "error", err)
+			}
+		}
+	}
+}
+
+// request makes the request again that r was.
+func request(r *hook.Rejected) signature.Request {
+	h := http.Header{}
+	for _, f := range r.Headers {
+		h.Add(f.Name, f.Value)
+	}
+	return signature.Request{Method: r.Method, URL: r.URL, Header: h, Body: r.Body}
+}
+
+// Explain says why a rejected request did not verify, against the secrets that
+// its source has now.
+func (h *Handler) Explain(r *hook.Rejected) (signature.Explanation, error) {
+	s := h.sources.Load().byKey[r.Source]
+	if s == nil {
+		return signature.Explanation{}, hook.Errorf(hook.CodeNotFound, "the source of this request is not configured any more")
+	}
+	if s.Explain == nil {
+		return signature.Explanation{Valid: true}, nil
+	}
+	return s.Explain(request(r), r.ReceivedAt), nil
+}
+
+// Readmit verifies a rejected request again, at the time when it came, and
+// lets it in when it is good now: after a secret was mended. A client key is not
+// asked for again, because it was not stored; the signature decides.
+func (h *Handler) Readmit(ctx context.Context, r *hook.Rejected) (hook.Receipt, error) {
+	s := h.sources.Load().byKey[r.Source]
+	switch {
+	case s == nil:
+		return hook.Receipt{}, hook.Errorf(hook.CodeNotFound, "the source of this request is not configured any more")
+	case r.Accepted != 0:
+		return hook.Receipt{Message: r.Accepted, Duplicate: true}, nil
+	case !r.Whole():
+		return hook.Receipt{}, hook.Errorf(hook.CodeInvalid, "only the first %d of its %d bytes were kept, so it cannot be verified; ask the provider to send it again", len(r.Body), r.Size)
+	}
+	req := request(r)
+	event, reason := s.judge(req, r.ReceivedAt, false)
+	if reason != "" {
+		return hook.Receipt{}, hook.Errorf(hook.CodeInvalid, "it still does not verify (%s); `sigpost rejected show` explains why – mend the source's secrets first", reason)
+	}
+	receipt, err := h.o.Pipeline.Accept(ctx, hook.Incoming{
+		Org: s.Org, App: s.App, Event: event, ReceivedAt: time.Now(),
+		Headers: s.headers.forward(req.Header), Body: r.Body, Redeliver: s.Redeliver,
+	})
+	if err != nil {
+		return hook.Receipt{}, err
+	}
+	return receipt, h.o.Store.MarkAccepted(ctx, r.ID, receipt.Message)
+}

@@ -1,0 +1,110 @@
+// Package send makes one signed HTTP attempt at an endpoint and says in words
+// what came of it. Addresses are checked in the dialer, after DNS, on every
+// connection. It neither retries nor follows redirects: what an outcome means
+// is decided by its caller.
+package send
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"syscall"
+	"time"
+
+	"code.dny.dev/ssrf"
+)
+
+// Options of a Client.
+type Options struct {
+	// AllowNets are private networks that its endpoints may be on.
+	AllowNets []netip.Prefix
+	// Own says whether an address is one of our own listeners, which are never
+	// sent to: a request to ourselves would be a loop. May be nil.
+	Own func(netip.AddrPort) bool
+	// Proxy is used for every request when it is not nil. Addresses behind it
+	// are the proxy's to check.
+	Proxy *url.URL
+	// UserAgent is sent with each request.
+	UserAgent string
+}
+
+// Client keeps the connections of endpoints that share a network policy. Safe for concurrent use.
+type Client struct {
+	transport *http.Transport
+	userAgent string
+}
+
+const (
+	connectTimeout   = 10 * time.Second
+	idleTimeout      = 90 * time.Second
+	idlePerHost      = 64
+	maxHeaderBytes   = 64 << 10
+	keepAliveMinimum = 15 * time.Second
+)
+
+// errOwnAddress is the guard's answer for our own listeners.
+var errOwnAddress = errors.New("this is one of sigpost's own listeners")
+
+// NewClient makes a Client. The environment's proxy variables are ignored.
+func NewClient(o Options) *Client {
+	var v4, v6 []netip.Prefix
+	for _, p := range o.AllowNets {
+		if p.Addr().Is4() {
+			v4 = append(v4, p)
+		} else {
+			v6 = append(v6, p)
+		}
+	}
+	guard := ssrf.New(ssrf.WithAnyPort(), ssrf.WithNetworks("tcp4", "tcp6"), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))
+	dialer := &net.Dialer{
+		Timeout:   connectTimeout,
+		KeepAlive: keepAliveMinimum,
+		Control: func(network, address string, c syscall.RawConn) error {
+			if err := own(o.Own, address); err != nil {
+				return err
+			}
+			return guard.Safe(network, address, c)
+		},
+	}
+	t := &http.Transport{
+		DialContext:            dialer.DialContext,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    idlePerHost,
+		IdleConnTimeout:        idleTimeout,
+		TLSHandshakeTimeout:    connectTimeout,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		ExpectContinueTimeout:  time.Second,
+	}
+	if o.Proxy != nil {
+		t.Proxy = http.ProxyURL(o.Proxy)
+		t.DialContext = (&net.Dialer{Timeout: connectTimeout}).DialContext
+	}
+	return &Client{transport: t, userAgent: o.UserAgent}
+}
+
+// newClientOn makes a Client on connections of the caller's, for tests.
+func newClientOn(dial func(ctx context.Context, network, address string) (net.Conn, error)) *Client {
+	return &Client{transport: &http.Transport{DialContext: dial, DisableCompression: true, MaxResponseHeaderBytes: maxHeaderBytes}, userAgent: "Sigpost/test"}
+}
+
+func own(is func(netip.AddrPort) bool, address string) error {
+	if is == nil {
+		return nil
+	}
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("read address %q: %w", address, err)
+	}
+	if is(netip.AddrPortFrom(at.Addr().Unmap(), at.Port())) {
+		return fmt.Errorf("%s: %w", address, errOwnAddress)
+	}
+	return nil
+}
+
+// Close lets idle connections go.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }

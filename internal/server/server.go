@@ -1,0 +1,231 @@
+// Package server puts the parts together: it opens the store, applies the
+// configuration, starts what runs long and ends it in the right order. It is
+// the one place that knows all packages.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sigpost/sigpost/internal/api"
+	"github.com/sigpost/sigpost/internal/config"
+	"github.com/sigpost/sigpost/internal/dispatch"
+	"github.com/sigpost/sigpost/internal/hook"
+	"github.com/sigpost/sigpost/internal/intake"
+	"github.com/sigpost/sigpost/internal/pipeline"
+	"github.com/sigpost/sigpost/internal/provider"
+	"github.com/sigpost/sigpost/internal/send"
+	"github.com/sigpost/sigpost/internal/store"
+	"github.com/sigpost/sigpost/internal/telemetry"
+)
+
+// Options of a Server.
+type Options struct {
+	Config *config.Config
+	// Providers has the built-in providers and those of the configuration.
+	Providers *provider.Set
+	Log       *slog.Logger
+	Version   string
+	// ReadState leaves sources and endpoints as the store has them, because no
+	// configuration is at hand. Such a server cannot Run.
+	ReadState bool
+	// Prune deletes what left the configuration file instead of disabling it.
+	Prune bool
+	// Reload reads the configuration again; nil when it cannot change.
+	Reload func() (*config.Config, *provider.Set, error)
+	// OnAttempt is told of each attempt after it was recorded; may be nil.
+	OnAttempt dispatch.Observer
+}
+
+// Server is a whole Sigpost: Open it, Run it, Close it. An open server that
+// does not run serves Control, which is how the command line works on the data
+// directory of a stopped server.
+type Server struct {
+	o        Options
+	store    *store.Store
+	dispatch *dispatch.Dispatcher
+	pipeline *pipeline.Pipeline
+	intake   *intake.Handler
+	client   *send.Client
+	metrics  *telemetry.Metrics
+	control  http.Handler
+
+	mu     sync.Mutex // one apply at a time
+	config atomic.Pointer[config.Config]
+	// secrets of endpoints as applied.
+	secrets atomic.Pointer[map[hook.Key][]hook.Secret]
+	own     atomic.Pointer[[]netip.AddrPort]
+	faces   []*face
+}
+
+// Open opens the data directory and applies the configuration.
+func Open(ctx context.Context, o Options) (*Server, error) {
+	s := &Server{o: o}
+	s.metrics = telemetry.NewMetrics(s.oldestDue)
+	var err error
+	s.store, err = store.Open(ctx, store.Options{Dir: o.Config.Data, Log: o.Log, Committed: s.metrics.Committed})
+	if err != nil {
+		return nil, err
+	}
+	var proxy = proxyURL(o.Config)
+	s.client = send.NewClient(send.Options{AllowNets: config.Prefixes(o.Config.AllowNets), Own: s.isOwn, Proxy: proxy, UserAgent: "Sigpost/" + o.Version})
+	s.dispatch = dispatch.New(dispatch.Options{Store: s.store, Log: o.Log, Observe: s.observeAttempt})
+	s.pipeline = pipeline.New(s.store, s.dispatch)
+	s.intake = intake.New(intake.Options{
+		Pipeline: s.pipeline, Store: s.store, IDs: s.store.IDs(), Log: o.Log,
+		TrustedProxies: config.Prefixes(o.Config.TrustedProxies), Observe: s.observeIntake,
+	})
+	s.control = api.New(api.Options{
+		Store: s.store, Intake: s.intake, Dispatch: s.dispatch, Secrets: s.endpointSecrets, URL: s.sourceURL, Log: o.Log,
+	})
+	s.config.Store(o.Config)
+	s.secrets.Store(&map[hook.Key][]hook.Secret{})
+	if o.ReadState {
+		return s, nil
+	}
+	if err := s.apply(ctx, o.Config, o.Providers); err != nil {
+		return nil, errors.Join(err, s.store.Close())
+	}
+	return s, nil
+}
+
+// Control is the API of the command line.
+func (s *Server) Control() http.Handler { return s.control }
+
+// Close ends a server that does not run any more, or never did.
+func (s *Server) Close() error {
+	s.client.Close()
+	return s.store.Close()
+}
+
+// Run serves until ctx ends, then ends gracefully: it takes nothing new,
+// answers what it has begun to read, delivers what is queued as far as the
+// shutdown timeout allows, and leaves the rest in the store.
+func (s *Server) Run(ctx context.Context) error {
+	if err := s.listen(); err != nil {
+		return err
+	}
+	work, stop := context.WithCancel(context.Background())
+	defer stop()
+	failed := make(chan error, len(s.faces)+3)
+	var running sync.WaitGroup
+	for name, run := range map[string]func(context.Context) error{"dispatch": s.dispatch.Run, "intake": s.intake.Run, "upkeep": s.upkeep} {
+		running.Go(func() {
+			if err := run(work); err != nil {
+				failed <- fmt.Errorf("%s: %w", name, err)
+			}
+		})
+	}
+	for _, f := range s.faces {
+		running.Go(func() {
+			if err := f.serve(); err != nil {
+				failed <- err
+			}
+		})
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+		s.o.Log.Info("stopping")
+	case err = <-failed:
+		s.o.Log.Error("stopping after a failure", "error", err)
+	}
+	end, cancel := context.WithTimeout(context.Background(), s.o.Config.ShutdownTimeout)
+	defer cancel()
+	for _, f := range s.faces {
+		f.stop(end)
+	}
+	stop()
+	running.Wait()
+	s.dispatch.Drain(end)
+	s.o.Log.Info("stopped")
+	return err
+}
+
+// upkeepInterval is how often old dedupe keys are forgotten.
+const upkeepInterval = time.Hour
+
+// upkeep runs what has to be done now and then.
+func (s *Server) upkeep(ctx context.Context) error {
+	tick := time.NewTicker(upkeepInterval)
+	defer tick.Stop()
+	for {
+		if _, err := s.store.ForgetDedupe(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			s.o.Log.Warn("upkeep failed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Server) oldestDue() time.Duration {
+	now := time.Now()
+	at, err := s.store.OldestDue(context.Background(), now)
+	if err != nil || at.IsZero() {
+		return 0
+	}
+	return now.Sub(at)
+}
+
+func (s *Server) observeIntake(source string, outcome intake.Outcome, took time.Duration) {
+	switch outcome {
+	case intake.Accepted:
+		s.metrics.Accepted(source, took)
+	case intake.Duplicate:
+		s.metrics.Duplicate(source)
+	default:
+		s.metrics.Rejected(source, string(outcome))
+	}
+}
+
+// observeAttempt writes the one log line of an attempt and counts it.
+func (s *Server) observeAttempt(t *dispatch.Target, m *hook.Message, r *hook.Record) {
+	if s.o.OnAttempt != nil {
+		s.o.OnAttempt(t, m, r)
+	}
+	if r.State != hook.Pending {
+		s.metrics.Settled(r.State.String())
+	}
+	if r.Attempt == nil {
+		return
+	}
+	a := r.Attempt
+	s.metrics.Attempt(string(a.Outcome))
+	level := slog.LevelInfo
+	if r.State == hook.Delivered {
+		s.metrics.Delivered(time.Since(r.Delivery.Since))
+	} else {
+		level = slog.LevelWarn
+	}
+	ctx := context.Background()
+	if !s.o.Log.Enabled(ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 10)
+	attrs = append(attrs, slog.String("endpoint", t.Name), slog.String("outcome", string(a.Outcome)), slog.Int("status", a.Status),
+		slog.Int("attempt", a.Number), slog.Duration("took", a.Duration),
+		slog.String("message", s.store.IDs().Public(hook.KindMessage, a.Message)), slog.String("state", r.State.String()))
+	if r.State == hook.Pending {
+		attrs = append(attrs, slog.Time("next", r.NextAt))
+	}
+	if a.Reason != "" {
+		attrs = append(attrs, slog.String("reason", a.Reason))
+	}
+	if r.Refused {
+		attrs = append(attrs, slog.Bool("refused", true))
+	}
+	s.o.Log.LogAttrs(ctx, level, "attempt", attrs...)
+}
+
+// IDs turns the store's keys into public ids and back.
+func (s *Server) IDs() *hook.IDs { return s.store.IDs() }

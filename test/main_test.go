@@ -1,0 +1,233 @@
+// Package test drives the real binary from outside, as its users do: it builds
+// it once, runs it as a process of its own, and kills it too.
+package test
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "sigpost-test-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "sigpost")
+	build := exec.Command("go", "build", "-o", binary, "github.com/sigpost/sigpost/cmd/sigpost")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		log.Fatalf("build sigpost: %v", err)
+	}
+	return m.Run()
+}
+
+const (
+	veriffSecret  = "abcdef12-abcd-abcd-abcd-abcdef012345"
+	webhookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	// patience is far more than anything here takes; it only ends a test that failed.
+	patience = 30 * time.Second
+)
+
+// process is one run of `sigpost serve`.
+type process struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	url  string
+	log  *safeBuffer
+	done chan error
+}
+
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// serve starts the binary on a configuration and waits until it answers.
+func serve(t *testing.T, config string, env ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(binary, "serve", "--config", config), log: &safeBuffer{}, done: make(chan error, 1)}
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Stderr = p.log
+	p.cmd.Stdout = p.log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { p.done <- p.cmd.Wait() }()
+	t.Cleanup(p.kill)
+	raw, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(raw)) {
+		if address, ok := strings.CutPrefix(line, "listen: "); ok {
+			p.url = "http://" + strings.TrimSpace(address)
+		}
+	}
+	p.ready()
+	return p
+}
+
+// ready asks for /health until it is answered.
+func (p *process) ready() {
+	p.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
+		select {
+		case err := <-p.done:
+			p.done <- err
+			p.t.Fatalf("sigpost ended: %v\n%s", err, p.log)
+		default:
+		}
+		res, err := http.Get(p.url + "/health")
+		if err != nil {
+			continue
+		}
+		res.Body.Close()
+		if res.StatusCode == http.StatusOK {
+			return
+		}
+	}
+	p.t.Fatalf("sigpost does not answer\n%s", p.log)
+}
+
+// kill ends the process at once, as a power cut would.
+func (p *process) kill() {
+	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.t.Error(err)
+	}
+	err := <-p.done
+	p.done <- err
+}
+
+// stop ends the process gracefully.
+func (p *process) stop() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatal(err)
+	}
+	err := <-p.done
+	p.done <- err
+	if err != nil {
+		p.t.Errorf("sigpost ended with %v\n%s", err, p.log)
+	}
+}
+
+// sigpost runs a command to its end.
+func sigpost(t *testing.T, stdin string, args ...string) (out string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	raw, err := cmd.CombinedOutput()
+	if e, ok := errors.AsType[*exec.ExitError](err); ok {
+		return string(raw), e.ExitCode()
+	}
+	if err != nil {
+		t.Fatalf("sigpost %v: %v", args, err)
+	}
+	return string(raw), 0
+}
+
+// freeAddress is an address that was free a moment ago.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// writeConfig writes a configuration with one Veriff source into dir.
+func writeConfig(t *testing.T, dir, listen, secret, endpoints string) string {
+	t.Helper()
+	path := filepath.Join(dir, "sigpost.yaml")
+	text := fmt.Sprintf(`listen: %s
+data: %s
+allow_nets: ["127.0.0.0/8"]
+sources:
+  - name: veriff-prod
+    provider: veriff
+    secrets: ["%s"]
+%s`, listen, filepath.Join(dir, "data"), secret, endpoints)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func endpointsYAML(url string) string {
+	return fmt.Sprintf("    endpoints:\n      - url: %s\n        secret: %s\n", url, webhookSecret)
+}
+
+// post sends a body to the source, signed as Veriff signs, and returns the
+// status and the message id.
+func post(client *http.Client, url string, body []byte, signature string) (status int, id string, err error) {
+	req, err := http.NewRequest(http.MethodPost, url+"/in/veriff-prod", bytes.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-AUTH-CLIENT", "8e4f7cd8-7a19-4d7d-971f-a076407ee03c")
+	req.Header.Set("X-HMAC-SIGNATURE", signature)
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, "", err
+	}
+	var answer struct{ ID string }
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return res.StatusCode, "", fmt.Errorf("answer %q: %w", raw, err)
+	}
+	return res.StatusCode, answer.ID, nil
+}
+
+func sign(body []byte) string {
+	mac := hmac.New(sha256.New, []byte(veriffSecret))
+	mac.Write(body)
+	return hex.EncodeToString(mac.Sum(nil))
+}
