@@ -70,6 +70,7 @@ type dev struct {
 	endpoint  string            // the secret of the receiver
 	server    *server.Server
 	settled   chan settled
+	receiver  *receiver // nil with --forward
 }
 
 // settled is what became of a delivery.
@@ -129,6 +130,9 @@ func (d *dev) serve(ctx context.Context, cfg *config.Config) error {
 	failed := d.showAll(ctx)
 	if !d.once && ctx.Err() == nil {
 		d.invite(cfg)
+		if d.receiver != nil {
+			d.receiver.quiet.Store(false)
+		}
 		go d.follow(ctx)
 		<-ctx.Done()
 	}
@@ -220,7 +224,8 @@ func (d *dev) receive(cfg *config.Config) (close func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for the receiver: %w", err)
 	}
-	r.quiet = d.once
+	r.quiet.Store(true) // until the samples are through
+	d.receiver = r
 	srv := &http.Server{Handler: r, ReadHeaderTimeout: 10 * time.Second}
 	go srv.Serve(l)
 	for i := range cfg.Sources {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sigpost/sigpost/internal/api"
@@ -151,7 +152,7 @@ func short(t time.Duration) string { return fmt.Sprintf("%.1f ms", float64(t.Mic
 type receiver struct {
 	p       *program
 	handler http.Handler
-	quiet   bool
+	quiet   atomic.Bool
 	mu      sync.Mutex
 }
 
@@ -174,7 +175,7 @@ func (r *receiver) take(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "unreadable", http.StatusBadRequest)
 		return
 	}
-	if !r.quiet {
+	if !r.quiet.Load() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		fmt.Fprintf(r.p.out, "%s  received  %s  %s  %s  %d bytes\n", time.Now().Format("15:04:05"), req.Header.Get("webhook-id"),

@@ -79,7 +79,6 @@ type Dispatcher struct {
 	mu        sync.RWMutex
 	endpoints map[hook.Key]*endpoint
 	agenda    agenda
-	started   bool
 
 	wake  chan struct{}
 	bytes atomic.Int64 // of bodies in memory

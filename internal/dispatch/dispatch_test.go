@@ -34,7 +34,6 @@ type rig struct {
 	pipeline *pipeline.Pipeline
 	stop     func()
 	ended    chan struct{}
-	wrap     func(dispatch.Store) dispatch.Store
 }
 
 type attemptFunc = func(ctx context.Context, m *hook.Message, d *hook.Delivery) *hook.Attempt

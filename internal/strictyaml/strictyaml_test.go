@@ -52,7 +52,8 @@ type thing struct {
 	Named   map[string]part   `yaml:"named"`
 	Rest    Raw               `yaml:"rest"`
 	Again   *thing            `yaml:"again"`
-	hidden  int
+	//lint:ignore U1000 unexported fields must be passed over
+	hidden int
 }
 
 func TestDecodeReadsEveryKindOfValue(t *testing.T) {
