@@ -23,6 +23,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	// What the binary is built from, so that a cached result never stands for another binary.
+	_ "github.com/sigpost/sigpost/internal/cli"
 )
 
 var binary string

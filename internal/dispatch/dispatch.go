@@ -21,7 +21,7 @@ type Store interface {
 	Incarnation() hook.Key
 	Claim(ctx context.Context, endpoint hook.Key, now time.Time, limit int) (claimed []hook.Delivery, next time.Time, err error)
 	Message(ctx context.Context, k hook.Key) (*hook.Message, error)
-	Record(ctx context.Context, r *hook.Record) error
+	Record(ctx context.Context, records []*hook.Record) error
 	DueByEndpoint(ctx context.Context) (map[hook.Key]time.Time, error)
 	HeldEndpoints(ctx context.Context) ([]hook.Key, error)
 	HoldPending(ctx context.Context, endpoint hook.Key) (int64, error)
@@ -66,6 +66,8 @@ const (
 	releasePace = 10 * time.Millisecond
 	// recordRetry is how long after a failure to record it is tried again.
 	recordRetry = time.Second
+	// recordBatch is how many attempts are recorded together at the most.
+	recordBatch = 256
 )
 
 // Dispatcher brings deliveries to endpoints. Update gives it the endpoints; Run
@@ -86,13 +88,17 @@ type Dispatcher struct {
 	// attempts ends when attempts under way must stop; stopping, when no new ones may begin.
 	attempts context.Context
 	cut      context.CancelFunc
+	running  atomic.Bool
 	stopping atomic.Bool
+
+	finished chan finished // on their way to the record
+	recorded chan struct{} // closed when all of them are
 }
 
 // New makes a Dispatcher.
 func New(o Options) *Dispatcher {
 	d := &Dispatcher{store: o.Store, log: o.Log, observe: o.Observe, self: o.Store.Incarnation(),
-		endpoints: map[hook.Key]*endpoint{}, wake: make(chan struct{}, 1)}
+		endpoints: map[hook.Key]*endpoint{}, wake: make(chan struct{}, 1), finished: make(chan finished, recordBatch), recorded: make(chan struct{})}
 	d.attempts, d.cut = context.WithCancel(context.Background())
 	return d
 }
@@ -161,7 +167,7 @@ func (d *Dispatcher) endpoint(id hook.Key) *endpoint {
 // was reserved must be given to Dispatch, or back with Unreserve.
 func (d *Dispatcher) Reserve(id hook.Key, size int) hook.Key {
 	e := d.endpoint(id)
-	if e == nil || d.stopping.Load() || d.bytes.Load()+int64(size) > totalBytes || !e.reserve(size) {
+	if e == nil || !d.running.Load() || d.stopping.Load() || d.bytes.Load()+int64(size) > totalBytes || !e.reserve(size) {
 		return 0
 	}
 	d.bytes.Add(int64(size))
@@ -216,8 +222,10 @@ func (d *Dispatcher) nudge() {
 }
 
 // Run claims what becomes due until ctx ends. It then takes nothing new; Drain
-// waits for what is under way.
+// waits for what is under way. A Dispatcher runs once.
 func (d *Dispatcher) Run(ctx context.Context) error {
+	d.running.Store(true)
+	go d.recordAll()
 	sweep := time.NewTicker(sweepInterval)
 	defer sweep.Stop()
 	timer := time.NewTimer(0)
@@ -276,29 +284,23 @@ func (d *Dispatcher) start(e *endpoint, j *job) {
 	}
 }
 
-// run makes one attempt, lets the endpoint's next job begin, and then records
-// what came of its own: who waits for the disk keeps no place.
+// run makes one attempt after another, for as long as the endpoint has jobs
+// for it. What came of each is recorded by another goroutine: who waits for
+// the disk would keep a place at the endpoint.
 func (d *Dispatcher) run(e *endpoint, j *job) {
-	t := e.target.Load()
-	r, slower := d.attempt(t, j)
-	if d.stopping.Load() {
-		e.leave()
-		if r.State != hook.Delivered {
-			return // ended by us: the delivery stays as it is, and the next start claims it
+	for j != nil {
+		t := e.target.Load()
+		r, slower := d.attempt(t, j)
+		if d.stopping.Load() {
+			e.leave()
+			if r.State == hook.Delivered {
+				d.finished <- finished{e, t, j, r}
+			}
+			return // what we cut stays as it is, and the next start claims it
 		}
-	} else {
-		d.start(e, e.finish(r.State == hook.Delivered, slower))
+		d.finished <- finished{e, t, j, r}
+		j = e.finish(r.State == hook.Delivered, slower)
 	}
-	d.record(r)
-	e.unreserve(j.size)
-	d.bytes.Add(-int64(j.size))
-	if r.State == hook.Pending && !r.Refused {
-		d.Due(e.id, r.NextAt)
-	}
-	if at := e.wantsClaim(); !at.IsZero() {
-		d.Due(e.id, at)
-	}
-	d.observe(t, j.message, r)
 }
 
 // attempt tries once, unless the endpoint or the message says otherwise.
@@ -344,29 +346,16 @@ func (d *Dispatcher) disable(t *Target) {
 	}
 }
 
-// record writes until it is written: an attempt that was made must not be
-// forgotten because the disk was full for a while. While it waits, the delivery
-// stays this incarnation's; if the process ends first, it is sent again.
-func (d *Dispatcher) record(r *hook.Record) {
-	for {
-		err := d.store.Record(context.Background(), r)
-		if err == nil {
-			return
-		}
-		d.log.Warn("record failed", "error", err)
-		select {
-		case <-d.attempts.Done():
-			return
-		case <-time.After(recordRetry):
-		}
-	}
-}
-
 // Drain ends the work: nothing new is taken, what is queued is delivered until
 // ctx ends, then attempts under way are cut. What is left stays in the store.
 func (d *Dispatcher) Drain(ctx context.Context) {
 	done := make(chan struct{})
-	go func() { d.work.Wait(); close(done) }()
+	go func() {
+		d.work.Wait()
+		close(d.finished)
+		<-d.recorded
+		close(done)
+	}()
 	select {
 	case <-done:
 	case <-ctx.Done():

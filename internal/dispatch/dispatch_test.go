@@ -391,7 +391,7 @@ type flaky struct {
 	failures atomic.Int64
 }
 
-func (f *flaky) Record(ctx context.Context, r *hook.Record) error {
+func (f *flaky) Record(ctx context.Context, r []*hook.Record) error {
 	if f.failures.Add(-1) >= 0 {
 		return errors.New("disk full")
 	}

@@ -51,7 +51,7 @@ func BenchmarkAppendAndRecord(b *testing.B) {
 			go func() {
 				r := &hook.Record{Delivery: a.Deliveries[0], State: hook.Delivered, NextAt: now,
 					Attempt: &hook.Attempt{Number: 1, At: now, Duration: time.Millisecond, Outcome: hook.OutcomeDelivered, Status: 200}}
-				if err := s.Record(ctx, r); err != nil || r.Refused {
+				if err := s.Record(ctx, []*hook.Record{r}); err != nil || r.Refused {
 					failed.Add(1)
 				}
 			}()

@@ -7,14 +7,17 @@ import (
 	"github.com/sigpost/sigpost/internal/hook"
 )
 
-// Record writes what came of one attempt and lets go of the delivery, in one
+// Record writes what came of attempts and lets go of their deliveries, in one
 // transaction. It returns when that is on disk.
-func (s *Store) Record(ctx context.Context, r *hook.Record) error {
-	size := 64
-	if r.Attempt != nil {
-		size += len(r.Attempt.Response)
+func (s *Store) Record(ctx context.Context, records []*hook.Record) error {
+	size := 0
+	for _, r := range records {
+		size += 64
+		if r.Attempt != nil {
+			size += len(r.Attempt.Response)
+		}
 	}
-	return s.writer.do(ctx, &write{record: r, size: size})
+	return s.writer.do(ctx, &write{records: records, size: size})
 }
 
 func (w *writer) recordAll(ctx context.Context, batch []*write) error {
@@ -22,11 +25,10 @@ func (w *writer) recordAll(ctx context.Context, batch []*write) error {
 	rows.attemptArgs = rows.attemptArgs[:0]
 	now := time.Now()
 	for _, u := range batch {
-		if u.record == nil {
-			continue
-		}
-		if err := w.settle(ctx, u.record, now); err != nil {
-			return err
+		for _, r := range u.records {
+			if err := w.settle(ctx, r, now); err != nil {
+				return err
+			}
 		}
 	}
 	return rows.attempts.insert(ctx, rows.attemptArgs)

@@ -24,9 +24,9 @@ var errClosed = hook.Errorf(hook.CodeUnavailable, "the store is closed")
 
 // write is one unit of work for the writer: exactly one of its kinds.
 type write struct {
-	append *hook.Append
-	record *hook.Record
-	other  func(ctx context.Context, tx *sql.Conn) error
+	append  *hook.Append
+	records []*hook.Record
+	other   func(ctx context.Context, tx *sql.Conn) error
 	// between runs outside any transaction.
 	between           func(ctx context.Context) error
 	headers, subjects string // of append, encoded by whoever asked

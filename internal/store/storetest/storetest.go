@@ -202,7 +202,7 @@ func recordChain(t *testing.T, open Opener) {
 			must(t, err)
 		}
 		r := &hook.Record{Delivery: claimed[0], Attempt: attempt(n, hook.OutcomeStatus), State: hook.Pending, NextAt: time.Now()}
-		must(t, s.Record(ctx, r))
+		must(t, s.Record(ctx, []*hook.Record{r}))
 		if r.Refused || r.Attempt.ID == 0 {
 			t.Fatalf("record %d was refused: %+v", n, r)
 		}
@@ -227,7 +227,7 @@ func recordRefuses(t *testing.T, open Opener) {
 	other := a.Deliveries[0]
 	other.Holder = s.Incarnation() - 1
 	r := &hook.Record{Delivery: other, Attempt: attempt(1, hook.OutcomeDelivered), State: hook.Delivered}
-	must(t, s.Record(ctx, r))
+	must(t, s.Record(ctx, []*hook.Record{r}))
 	d := deliveries(t, s, &a.Message)[0]
 	if !r.Refused || d.State != hook.Pending || d.LastAttempt != 0 {
 		t.Errorf("a record of another holder was taken: refused=%v %+v", r.Refused, d)
@@ -309,7 +309,7 @@ func resend(t *testing.T, open Opener) {
 	if err := s.Resend(ctx, d.ID, time.Now()); hook.CodeOf(err) != hook.CodeConflict {
 		t.Errorf("resending what is in memory: %v", err)
 	}
-	must(t, s.Record(ctx, &hook.Record{Delivery: d, Attempt: attempt(1, hook.OutcomeStatus), State: hook.Failed}))
+	must(t, s.Record(ctx, []*hook.Record{{Delivery: d, Attempt: attempt(1, hook.OutcomeStatus), State: hook.Failed}}))
 	now := time.Now().Add(time.Hour).Truncate(time.Millisecond).UTC()
 	must(t, s.Resend(ctx, d.ID, now))
 	got := deliveries(t, s, &a.Message)[0]
