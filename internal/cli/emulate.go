@@ -203,10 +203,7 @@ func retryWait(p *provider.SendPolicy, failures int, elapsed time.Duration) (tim
 	}
 	if len(own.Schedule) == 0 && own.Interval == 0 {
 		// Its waits are not published: those of the Standard Webhooks specification.
-		own.Schedule = []time.Duration{
-			5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
-			10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
-		}
+		own.Schedule = hook.RetryWaits()
 	}
 	wait := own.Interval
 	if failures <= len(own.Schedule) {

@@ -82,7 +82,7 @@ sources:
   - {name: shop, provider: myshop, secrets: ["${NOT_SET_HERE}"]}
 providers:
   - name: myshop
-    title: My Shop
+    title: My $$hop
     scheme:
       header: X-Shop-Signature
       variants: [{algorithm: hmac-sha256, prefix: "sha256="}]

@@ -59,7 +59,7 @@ func TestProvidersSpeaksToMachines(t *testing.T) {
 			last = i
 		}
 	}
-	if last == len(all) || all[last].Scheme == nil || all[last].Scheme.Header != "X-Shop-Signature" || all[last].Send.Timeout != "200ms" {
+	if last == len(all) || all[last].Scheme == nil || all[last].Scheme.Header != "X-Shop-Signature" || all[last].Send.Timeout != "200ms" || all[last].Title != "My $hop" {
 		t.Errorf("the provider of the configuration is not there as it is written:\n%s", r.out)
 	}
 	sigpost(t, "providers", "stripe", "--json").expect(t, ExitOK, `"tolerance": "5m"`, `"header": "Stripe-Signature"`)

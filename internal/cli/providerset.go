@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -85,7 +87,7 @@ func (p *program) providerSet(config string) (*provider.Set, error) {
 		return nil, err
 	}
 	var file map[string]strictyaml.Raw
-	if err := strictyaml.Decode(content, &file); err != nil {
+	if err := (strictyaml.Decoder{Scalar: p.expand}).Decode(content, &file); err != nil {
 		return nil, usage("--config %s:\n%w", config, err)
 	}
 	var own []strictyaml.Raw
@@ -95,7 +97,7 @@ func (p *program) providerSet(config string) (*provider.Set, error) {
 	var faults strictyaml.Faults
 	for _, raw := range own {
 		if err := set.Define(raw); err != nil {
-			more, ok := err.(strictyaml.Faults)
+			more, ok := errors.AsType[strictyaml.Faults](err)
 			if !ok {
 				return nil, fmt.Errorf("read provider of %s: %w", config, err)
 			}
@@ -106,4 +108,21 @@ func (p *program) providerSet(config string) (*provider.Set, error) {
 		return nil, usage("--config %s:\n%w", config, faults)
 	}
 	return set, nil
+}
+
+// expand puts the environment into one value of the configuration: ${NAME} for
+// a variable, $$ for a dollar sign. `sigpost config check` is stricter.
+func (p *program) expand(_, value string) (string, error) {
+	var missing error
+	expanded := os.Expand(value, func(name string) string {
+		if name == "$" {
+			return name
+		}
+		v, ok := p.env(name)
+		if !ok {
+			missing = fmt.Errorf("the environment variable %s is not set", name)
+		}
+		return v
+	})
+	return expanded, missing
 }

@@ -90,5 +90,36 @@ func (p *program) root() *cobra.Command {
 		p.sourceCommand(), p.endpointCommand(), p.messageCommand(), p.rejectedCommand(),
 		p.verifyCommand(), p.signCommand(), p.inspectCommand(), p.triggerCommand(), p.providersCommand(), p.secretCommand(),
 	)
+	p.strict(root)
 	return root
+}
+
+// strict makes every misuse of arguments and unknown command one of wrong use,
+// and a command that only has others under it show its help.
+func (p *program) strict(c *cobra.Command) {
+	if args := c.Args; args != nil && !c.HasSubCommands() {
+		c.Args = func(c *cobra.Command, given []string) error {
+			if err := args(c, given); err != nil {
+				return usage("%w; `%s --help` shows how it is used", err, c.CommandPath())
+			}
+			return nil
+		}
+	}
+	if c.HasSubCommands() && c.RunE == nil {
+		c.SuggestionsMinimumDistance = 2
+		c.Args = func(c *cobra.Command, given []string) error {
+			if len(given) == 0 {
+				return nil
+			}
+			hint := fmt.Sprintf("`%s --help` lists those there are", c.CommandPath())
+			if near := c.SuggestionsFor(given[0]); len(near) > 0 {
+				hint = fmt.Sprintf("did you mean %q?", near[0])
+			}
+			return usage("there is no command %q; %s", c.CommandPath()+" "+given[0], hint)
+		}
+		c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	}
+	for _, sub := range c.Commands() {
+		p.strict(sub)
+	}
 }

@@ -84,10 +84,14 @@ func (p *program) verify(f *verifyFlags, file string) error {
 	req := signature.Request{Method: f.method, URL: f.url, Header: header, Body: body}
 	result, err := verifier.Verify(req, at)
 	v := verdict{Valid: err == nil, Provider: scheme.Name, secrets: len(secrets)}
-	if err == nil {
-		v.Secret = result.Secret + 1
-	} else {
+	if err != nil {
 		v.explain(scheme, req, secrets, at, err)
+		return p.report(&v, f.json)
+	}
+	v.Secret, v.ID = result.Secret+1, result.ID
+	if !result.Timestamp.IsZero() {
+		signedAt := result.Timestamp.UTC()
+		v.SignedAt = &signedAt
 	}
 	return p.report(&v, f.json)
 }
@@ -96,8 +100,10 @@ func (p *program) verify(f *verifyFlags, file string) error {
 type verdict struct {
 	Valid    bool                `json:"valid"`
 	Provider string              `json:"provider"`
-	Secret   int                 `json:"secret,omitempty"` // which of those given, from 1
-	Reason   string              `json:"reason,omitempty"` // why it is not valid
+	Secret   int                 `json:"secret,omitempty"`   // which of those given, from 1
+	ID       string              `json:"id,omitempty"`       // that is signed, where the scheme has one
+	SignedAt *time.Time          `json:"signedAt,omitempty"` // where the scheme says it
+	Reason   string              `json:"reason,omitempty"`   // why it is not valid
 	Findings []signature.Finding `json:"findings,omitempty"`
 	secrets  int
 }
@@ -109,12 +115,14 @@ func (v *verdict) explain(scheme signature.Scheme, req signature.Request, secret
 		known[i] = signature.KnownSecret{Value: secret, Name: fmt.Sprintf("secret %d", i+1)}
 	}
 	v.Findings = signature.Explain(scheme, req, known, at).Findings
-	if late, ok := errors.AsType[*signature.TimestampError](err); ok {
-		v.Findings = append(v.Findings, signature.Finding{
-			Code:    "verified-at",
-			Message: fmt.Sprintf("verified for %s", at.UTC().Format(time.RFC3339)),
-			Fix:     fmt.Sprintf("for an old request say when it came, for example --at %d", late.Timestamp.Unix()),
-		})
+	late, ok := errors.AsType[*signature.TimestampError](err)
+	if !ok {
+		return
+	}
+	for i := range v.Findings {
+		if v.Findings[i].Code == signature.CodeClockSkew {
+			v.Findings[i].Fix += fmt.Sprintf("; --at %d verifies it at its own time", late.Timestamp.Unix())
+		}
 	}
 }
 
@@ -125,7 +133,7 @@ func (p *program) report(v *verdict, asJSON bool) error {
 			return err
 		}
 	case v.Valid:
-		fmt.Fprintf(p.out, "valid: signed as %s signs, with secret %d of %d\n", v.Provider, v.Secret, v.secrets)
+		fmt.Fprintf(p.out, "valid: signed as %s signs, with secret %d of %d%s\n", v.Provider, v.Secret, v.secrets, v.signedAt())
 	default:
 		fmt.Fprintf(p.out, "invalid: %s\n", v.Reason)
 		for _, finding := range v.Findings {
@@ -139,4 +147,12 @@ func (p *program) report(v *verdict, asJSON bool) error {
 		return &exitError{code: ExitInvalid}
 	}
 	return nil
+}
+
+// signedAt ends the line about a valid request, where the scheme says when it was signed.
+func (v *verdict) signedAt() string {
+	if v.SignedAt == nil {
+		return ""
+	}
+	return ", at " + v.SignedAt.Format(time.RFC3339)
 }

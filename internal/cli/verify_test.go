@@ -125,6 +125,8 @@ func TestVerifyTellsTheSkewAndTheWayOut(t *testing.T) {
 		if v.ID != "stripe-dotnet-event" {
 			continue
 		}
+		sigpost(t, v.args(t)...).expect(t, ExitOK, "secret 1 of 1, at 2018-08-02T10:10:20Z")
+		sigpost(t, append(v.args(t), "--json")...).expect(t, ExitOK, `"signedAt": "2018-08-02T10:10:20Z"`)
 		v.At += 3600
 		sigpost(t, v.args(t)...).expect(t, ExitInvalid, "1h1m40s in the past", "5m", "--at 1533204620")
 		v.At = 0

@@ -7,15 +7,8 @@ import (
 	"github.com/sigpost/sigpost/internal/hook"
 )
 
-// schedule are the waits after each failure; the last one repeats. It is the
-// example of the Standard Webhooks specification (5 s … 24 h), carried on for a week.
-var schedule = [...]time.Duration{
-	5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
-	10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
-}
-
-// window is how long after acceptance the last attempt is made.
-const window = 168 * time.Hour
+// schedule are the waits after each failure, unless the endpoint has its own.
+var schedule = hook.RetryWaits()
 
 // maxJitter spreads retries over a tenth of their wait, so that what failed
 // together does not come back together. It only ever adds.
@@ -53,7 +46,7 @@ func decide(e *hook.Endpoint, d *hook.Delivery, a *hook.Attempt, now time.Time, 
 // false when the retry window is over. The last try falls exactly on the
 // window's end; notBefore only delays, and within the window.
 func next(e *hook.Endpoint, since, now time.Time, failures int, notBefore time.Time, random float64) (time.Time, bool) {
-	waits, span := schedule[:], window
+	waits, span := schedule, hook.RetryWindow
 	if len(e.Schedule) > 0 {
 		waits = e.Schedule
 	}

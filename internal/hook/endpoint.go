@@ -44,6 +44,19 @@ const (
 	DefaultConcurrency = 32
 )
 
+// RetryWaits are the waits after each failure; the last one repeats until the
+// window is over. They are the example of the Standard Webhooks specification,
+// carried on for a week.
+func RetryWaits() []time.Duration {
+	return []time.Duration{
+		5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
+		10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
+	}
+}
+
+// RetryWindow is how long after acceptance the last attempt is made.
+const RetryWindow = 168 * time.Hour
+
 // EndpointState says whether an endpoint gets its messages now.
 type EndpointState int
 
