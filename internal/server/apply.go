@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,9 +32,14 @@ func (s *Server) apply(ctx context.Context, cfg *config.Config, providers *provi
 		return err
 	}
 	a := applied{s: s, cfg: cfg, providers: providers, secrets: map[hook.Key][]hook.Secret{}, routes: pipeline.Routes{}}
+	a.client = send.NewClient(send.Options{AllowNets: config.Prefixes(cfg.AllowNets), Own: s.isOwn, Proxy: proxyURL(cfg), UserAgent: "Sigpost/" + s.o.Version})
 	if err := a.read(ctx); err != nil {
 		return err
 	}
+	if s.client != nil {
+		defer s.client.Close() // lets go of idle connections; attempts under way end with it
+	}
+	s.client = a.client
 	s.config.Store(cfg)
 	s.secrets.Store(&a.secrets)
 	if err := s.dispatch.Update(ctx, a.targets); err != nil {
@@ -133,6 +139,7 @@ type applied struct {
 	s         *Server
 	cfg       *config.Config
 	providers *provider.Set
+	client    *send.Client
 	secrets   map[hook.Key][]hook.Secret
 	targets   []dispatch.Target
 	routes    pipeline.Routes
@@ -206,7 +213,7 @@ func (a *applied) addEndpoint(ctx context.Context, x *hook.Source, c *config.Sou
 	if err != nil {
 		return fmt.Errorf("secret: %w", err)
 	}
-	target, err := send.NewTarget(a.s.client, e, signer, a.s.store.IDs(), x.Name)
+	target, err := send.NewTarget(a.client, e, signer, a.s.store.IDs(), x.Name)
 	if err != nil {
 		return err
 	}
@@ -319,8 +326,8 @@ func proxyURL(cfg *config.Config) *url.URL {
 }
 
 // Reload reads the configuration again and applies its sources and endpoints.
-// Listeners and directories stay as they are until a restart. After an error
-// the old configuration stays in force.
+// Listeners, directories, the log and trusted proxies stay as they are until a
+// restart, and that is logged. After an error the old configuration stays in force.
 func (s *Server) Reload(ctx context.Context) error {
 	if s.o.Reload == nil {
 		return hook.Errorf(hook.CodeInvalid, "this server was started without a configuration file")
@@ -329,5 +336,23 @@ func (s *Server) Reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if keys := needRestart(s.config.Load(), cfg); len(keys) > 0 {
+		s.o.Log.Warn("some changes need a restart", "keys", strings.Join(keys, ", "))
+	}
 	return s.apply(ctx, cfg, providers)
+}
+
+// needRestart are the keys that differ and that Reload does not apply.
+func needRestart(old, fresh *config.Config) (keys []string) {
+	for key, same := range map[string]bool{
+		"listen": old.Listen == fresh.Listen, "intake_listen": old.IntakeListen == fresh.IntakeListen, "data": old.Data == fresh.Data,
+		"tls": old.TLS == fresh.TLS, "control_socket": old.ControlSocket == fresh.ControlSocket, "log": old.Log == fresh.Log,
+		"trusted_proxies": slices.Equal(old.TrustedProxies, fresh.TrustedProxies), "shutdown_timeout": old.ShutdownTimeout == fresh.ShutdownTimeout,
+	} {
+		if !same {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }

@@ -53,7 +53,7 @@ type Server struct {
 	dispatch *dispatch.Dispatcher
 	pipeline *pipeline.Pipeline
 	intake   *intake.Handler
-	client   *send.Client
+	client   *send.Client // of the configuration in force
 	metrics  *telemetry.Metrics
 	control  http.Handler
 
@@ -74,8 +74,6 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	var proxy = proxyURL(o.Config)
-	s.client = send.NewClient(send.Options{AllowNets: config.Prefixes(o.Config.AllowNets), Own: s.isOwn, Proxy: proxy, UserAgent: "Sigpost/" + o.Version})
 	s.dispatch = dispatch.New(dispatch.Options{Store: s.store, Log: o.Log, Observe: s.observeAttempt})
 	s.pipeline = pipeline.New(s.store, s.dispatch)
 	s.intake = intake.New(intake.Options{
@@ -101,7 +99,9 @@ func (s *Server) Control() http.Handler { return s.control }
 
 // Close ends a server that does not run any more, or never did.
 func (s *Server) Close() error {
-	s.client.Close()
+	if s.client != nil {
+		s.client.Close()
+	}
 	return s.store.Close()
 }
 
