@@ -5,6 +5,16 @@
 // Meeva, meetbot, Standard Webhooks, Stripe, GitHub and Slack are built in;
 // Custom takes any other that the value can express.
 //
+//	verifier, err := signature.NewVerifier(signature.Veriff(), newSecret, oldSecret)
+//	if err != nil {
+//		return err
+//	}
+//	http.Handle("/hook", verifier.Middleware(signature.MiddlewareOptions{})(handler))
+//
+// Without net/http's handlers, give Verify the exact bytes that came:
+//
+//	result, err := verifier.Verify(signature.Request{Header: h, Body: body}, time.Now())
+//
 // A Verifier and a Signer hold a scheme and its live secrets, decoded once.
 // Verify and Sign are pure: they read no clock and touch no network, so the
 // caller passes the time in. Middleware is the exception; it takes the time

@@ -83,12 +83,17 @@ type TimestampError struct {
 }
 
 func (e *TimestampError) Error() string {
-	side, size := "in the past", e.Skew
-	if size < 0 {
-		// The smallest duration has no positive counterpart.
-		side, size = "in the future", -max(size, -maxDuration)
+	side := "in the past"
+	if e.Skew < 0 {
+		side = "in the future"
 	}
-	return fmt.Sprintf("%v: %v %s, %v allowed", ErrTimestamp, size.Round(time.Second), side, e.Tolerance)
+	return fmt.Sprintf("%v: %v %s, %v allowed", ErrTimestamp, e.size(), side, e.Tolerance)
+}
+
+// size is the skew without its sign, in whole seconds.
+func (e *TimestampError) size() time.Duration {
+	// The smallest duration has no positive counterpart.
+	return max(e.Skew, -max(e.Skew, -maxDuration)).Round(time.Second)
 }
 
 // Is makes every TimestampError an ErrTimestamp.

@@ -3,7 +3,6 @@ package signature
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 )
@@ -38,6 +37,8 @@ type Finding struct {
 // The codes of findings.
 const (
 	CodeNoSecret         = "no-secret"
+	CodeBadSecret        = "bad-secret" // not a key of the scheme's form
+	CodeBadScheme        = "bad-scheme"
 	CodeMissingHeader    = "missing-header"
 	CodeMalformedHeader  = "malformed-header"
 	CodeOtherProvider    = "other-provider"
@@ -59,23 +60,47 @@ const (
 
 // Bounds of one explanation.
 const (
-	explainBody  = 256 << 10
-	explainTries = 200
+	explainBody  = 256 << 10                  // longest body that is changed
+	explainTries = 200                        // signatures tried
+	explainBytes = explainBody * explainTries // of bodies hashed in all
 )
 
 // Explain says why a request does not verify, by trying what usually goes
 // wrong on the way: another secret, a secret with white space around it or
 // decoded in another way, a signature in another encoding, a body that a parser
 // wrote again, the header of another provider, a wrong clock. It is for
-// operators, on demand: it tries up to 200 signatures over up to 256 KiB, and
-// whoever sent the request must not see what it says.
+// operators, on demand: it tries up to 200 signatures over up to 50 MiB in all
+// and changes bodies up to 256 KiB. Whoever sent the request must not see what
+// it says.
 func Explain(s Scheme, r Request, secrets []KnownSecret, now time.Time) Explanation {
+	return newExplainer(s, r, secrets, now).run()
+}
+
+type explainer struct {
+	scheme   Scheme
+	request  Request
+	secrets  []KnownSecret
+	now      time.Time
+	tries    int
+	hashed   int // bytes
+	findings []Finding
+}
+
+func newExplainer(s Scheme, r Request, secrets []KnownSecret, now time.Time) *explainer {
 	e := &explainer{scheme: s, request: r, now: now}
 	for i, k := range secrets {
 		if k.Name == "" {
 			k.Name = fmt.Sprintf("secret %d", i+1)
 		}
 		e.secrets = append(e.secrets, k)
+	}
+	return e
+}
+
+func (e *explainer) run() Explanation {
+	if err := e.scheme.Validate(); err != nil {
+		e.add(CodeBadScheme, err.Error(), "mend the scheme")
+		return Explanation{Findings: e.findings}
 	}
 	if e.plain() {
 		return Explanation{Valid: true}
@@ -88,25 +113,16 @@ func Explain(s Scheme, r Request, secrets []KnownSecret, now time.Time) Explanat
 	return Explanation{Findings: e.findings}
 }
 
-type explainer struct {
-	scheme   Scheme
-	request  Request
-	secrets  []KnownSecret
-	now      time.Time
-	tries    int
-	findings []Finding
-}
-
 func (e *explainer) add(code, message, fix string) {
 	e.findings = append(e.findings, Finding{code, message, fix})
 }
 
 // plain checks the request as it is, and notes what is wrong with its form.
 func (e *explainer) plain() (valid bool) {
-	var live []string
+	var live, names []string
 	for _, k := range e.secrets {
 		if !k.Previous && k.Value != "" {
-			live = append(live, k.Value)
+			live, names = append(live, k.Value), append(names, k.Name)
 		}
 	}
 	if len(live) == 0 {
@@ -125,9 +141,9 @@ func (e *explainer) plain() (valid bool) {
 	case errors.Is(err, ErrMalformedHeader):
 		h, _ := errors.AsType[*HeaderError](err)
 		e.add(CodeMalformedHeader, "the header "+h.Header+" is not as it should be: "+h.Reason, "look at the header below: was it cut, or does it come from another sender?")
-	case errors.Is(err, ErrMismatch):
-	default:
-		e.add(CodeNoSecret, err.Error(), "mend the secret or the scheme")
+	case errors.Is(err, ErrBadSecret):
+		bad, _ := errors.AsType[*SecretError](err)
+		e.add(CodeBadSecret, names[bad.Index]+" is not a key of "+e.scheme.Name+": "+bad.Reason, "enter the secret as the provider shows it")
 	}
 	return false
 }
@@ -137,10 +153,10 @@ func (e *explainer) skew(err error) {
 	if !ok {
 		return
 	}
-	size, fix := t.Skew.Round(time.Second), "the request is old: was it replayed, or kept waiting? To check an old request, verify it at its own time"
+	size, fix := t.size(), "the request is old: was it replayed, or kept waiting? To check an old request, verify it at its own time"
 	words := fmt.Sprintf("%v too old for the %v that are allowed", size, t.Tolerance)
 	if t.Skew < 0 {
-		words = fmt.Sprintf("%v in the future, %v are allowed", -size, t.Tolerance)
+		words = fmt.Sprintf("%v in the future, %v are allowed", size, t.Tolerance)
 		fix = "set the clock of this machine (or the provider's is wrong)"
 	}
 	e.add(CodeClockSkew, "the signature is good, but it was made at "+t.Timestamp.UTC().Format(time.RFC3339)+", "+words, fix)
@@ -165,10 +181,11 @@ func (e *explainer) hunt() {
 // verifies tries a request with one secret at the time when it says it was
 // signed, within the bound of tries.
 func (e *explainer) verifies(s Scheme, r Request, secret string) bool {
-	if e.tries >= explainTries || secret == "" {
+	if e.tries >= explainTries || e.hashed >= explainBytes || secret == "" {
 		return false
 	}
 	e.tries++
+	e.hashed += len(r.Body)
 	_, err := s.Verify(r, e.now, secret)
 	return err == nil || errors.Is(err, ErrTimestamp)
 }
@@ -202,7 +219,7 @@ func (e *explainer) otherKey(k KnownSecret) {
 		{KeyText, "", "as the bytes of its text, not decoded"},
 		{KeyHex, "", "decoded from hex"},
 	} {
-		s := e.scheme.withDefaults().clone()
+		s := e.scheme.withDefaults()
 		changed := false
 		for i := range s.Variants {
 			if v := &s.Variants[i]; v.Algorithm != Ed25519 && (v.Key != form.key || v.KeyPrefix != form.prefix) {
@@ -220,11 +237,12 @@ func (e *explainer) otherKey(k KnownSecret) {
 
 // otherForm tries the signature in another encoding, or with another prefix.
 func (e *explainer) otherForm() {
-	value := e.request.Header.Get(e.scheme.Header)
+	names, _ := arrived(e.scheme.headerSets(), e.request.Header)
+	value := e.request.Header.Get(names.Header)
 	if value == "" || e.scheme.TimestampPair != "" || len(value) > maxHeader {
 		return
 	}
-	base := e.scheme.withDefaults().clone()
+	base := e.scheme.withDefaults()
 	bare := value
 	for _, p := range []string{"sha256=", "sha1=", "v0=", "v1,", "v1="} {
 		bare = strings.TrimPrefix(bare, p)
@@ -237,7 +255,7 @@ func (e *explainer) otherForm() {
 		v := s.Variants[0]
 		r := e.request
 		r.Header = r.Header.Clone()
-		r.Header.Set(s.Header, v.Prefix+bare)
+		r.Header.Set(names.Header, v.Prefix+bare)
 		sameText := v.Prefix+bare == value
 		if sameText && encoding == base.Variants[0].Encoding {
 			continue
@@ -269,7 +287,7 @@ func (e *explainer) otherBody() {
 		}
 	}
 	if enc := e.request.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		e.add(CodeContentEncoding, fmt.Sprintf("the body came with Content-Encoding %q; most senders sign it before they encode it", enc), "see that no proxy in front encodes or decodes bodies")
+		e.add(CodeContentEncoding, fmt.Sprintf("the body came with Content-Encoding %.40q; most senders sign it before they encode it", enc), "see that no proxy in front encodes or decodes bodies")
 	}
 }
 
@@ -286,14 +304,15 @@ func (e *explainer) truncated() {
 
 // otherProvider looks for the headers of other senders.
 func (e *explainer) otherProvider() {
-	if len(values(e.request.Header, e.scheme.namesIn(e.request.Header).Header)) > 0 {
+	if _, ok := arrived(e.scheme.headerSets(), e.request.Header); ok {
 		return
 	}
 	for _, other := range builtin() {
-		if other.Name == e.scheme.Name || len(values(e.request.Header, other.namesIn(e.request.Header).Header)) == 0 {
+		names, ok := arrived(other.headerSets(), e.request.Header)
+		if other.Name == e.scheme.Name || !ok {
 			continue
 		}
-		message := "this looks like " + other.Name + ": it has the header " + http.CanonicalHeaderKey(other.namesIn(e.request.Header).Header)
+		message := "this looks like " + other.Name + ": it has the header " + names.Header
 		for _, k := range e.secrets {
 			if e.verifies(other, e.request, k.Value) {
 				message += ", and it verifies as such with " + k.Name

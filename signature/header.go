@@ -30,26 +30,57 @@ type found struct {
 	bytes   [maxSignature]byte
 }
 
+// headerSet is a set of names as people write them and as http.Header keys
+// them. The keys are made once, for making one allocates.
+type headerSet struct {
+	HeaderNames
+	key HeaderNames
+}
+
+// headerSets are the sets of names that a scheme's headers may have, its own first.
+func (s *Scheme) headerSets() []headerSet {
+	sets := make([]headerSet, 0, 1+len(s.Aliases))
+	for _, n := range append([]HeaderNames{{s.Header, s.IDHeader, s.TimestampHeader}}, s.Aliases...) {
+		sets = append(sets, headerSet{n, HeaderNames{
+			Header:          http.CanonicalHeaderKey(n.Header),
+			IDHeader:        http.CanonicalHeaderKey(n.IDHeader),
+			TimestampHeader: http.CanonicalHeaderKey(n.TimestampHeader),
+		}})
+	}
+	return sets
+}
+
+// arrived is the set under which a request carries its signature: the first
+// whose signature is there, else the scheme's own. All headers are taken from
+// one set, so that nobody can put an unsigned id beside a signature.
+func arrived(sets []headerSet, h http.Header) (headerSet, bool) {
+	for _, set := range sets {
+		if len(h[set.key.Header]) > 0 {
+			return set, true
+		}
+	}
+	return sets[0], false
+}
+
 // read reads the headers of a request. into keeps its signatures' memory.
-func (s *Scheme) read(r Request, into *received) error {
-	names := s.namesIn(r.Header)
-	values := values(r.Header, names.Header)
-	if len(values) == 0 {
+func (s *Scheme) read(sets []headerSet, r Request, into *received) error {
+	names, ok := arrived(sets, r.Header)
+	if !ok {
 		return missing(names.Header)
 	}
 	into.message = message{url: r.URL, method: r.Method, body: r.Body}
-	if err := s.readList(names.Header, values, into); err != nil {
+	if err := s.readList(names.Header, r.Header[names.key.Header], into); err != nil {
 		return err
 	}
 	if names.IDHeader != "" {
-		id, err := one(r.Header, names.IDHeader)
+		id, err := one(names.IDHeader, r.Header[names.key.IDHeader])
 		if err != nil {
 			return err
 		}
 		into.id = id
 	}
 	if names.TimestampHeader != "" {
-		text, err := one(r.Header, names.TimestampHeader)
+		text, err := one(names.TimestampHeader, r.Header[names.key.TimestampHeader])
 		if err != nil {
 			return err
 		}
@@ -70,30 +101,8 @@ func (s *Scheme) read(r Request, into *received) error {
 	return nil
 }
 
-// namesIn are the names under which the request carries its signature: the
-// first set whose signature is there. All headers are taken from one set, so
-// that nobody can put an unsigned id beside a signature.
-func (s *Scheme) namesIn(h http.Header) HeaderNames {
-	own := HeaderNames{s.Header, s.IDHeader, s.TimestampHeader}
-	if len(values(h, own.Header)) > 0 {
-		return own
-	}
-	for _, a := range s.Aliases {
-		if len(values(h, a.Header)) > 0 {
-			return a
-		}
-	}
-	return own
-}
-
-// values are a header's values, whatever the case of its name.
-func values(h http.Header, name string) []string {
-	return h[http.CanonicalHeaderKey(name)]
-}
-
 // one is the only value of a header.
-func one(h http.Header, name string) (string, error) {
-	all := values(h, name)
+func one(name string, all []string) (string, error) {
 	switch {
 	case len(all) == 0 || all[0] == "":
 		return "", missing(name)
@@ -137,6 +146,9 @@ func (s *Scheme) readList(header string, values []string, into *received) error 
 	}
 	if len(into.signatures) == 0 {
 		return malformed(header, "no signature of the form "+s.form()+" is in it")
+	}
+	if s.Multi == MultiNone && len(into.signatures) > 1 { // pairs can repeat a name
+		return malformed(header, "it has more than one signature")
 	}
 	if s.TimestampPair != "" && into.timestamp == "" {
 		return malformed(header, "it has no "+s.TimestampPair+"=")
@@ -220,7 +232,7 @@ func decodeBase64(text string, url bool) ([]byte, bool) {
 		return nil, false
 	}
 	bare := strings.TrimRight(text, "=")
-	if len(bare) != len(text) && len(text)%4 != 0 {
+	if pad := len(text) - len(bare); pad > 2 || pad > 0 && len(text)%4 != 0 {
 		return nil, false
 	}
 	raw, err := encoding.Strict().DecodeString(bare)

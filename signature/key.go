@@ -158,14 +158,15 @@ func after(prefix string) string {
 	return " after " + prefix
 }
 
-// mac is an HMAC with room for the texts that it is fed.
+// mac is an HMAC with room for the texts that it is fed and for its sum: what
+// goes through an interface would otherwise be allocated each time.
 type mac struct {
 	hash.Hash
 	text []byte
 }
 
-// sum is the HMAC of the signed content.
-func (k *key) sum(pieces []piece, m *message, into []byte) []byte {
+// sum writes the HMAC of the signed content into into.
+func (k *key) sum(pieces []piece, m *message, into *[maxSignature]byte) []byte {
 	h := k.macs.Get().(*mac)
 	defer k.macs.Put(h)
 	h.Reset()
@@ -177,5 +178,6 @@ func (k *key) sum(pieces []piece, m *message, into []byte) []byte {
 		h.text = append(h.text[:0], p.of(m)...)
 		h.Write(h.text)
 	}
-	return h.Sum(into)
+	h.text = h.Sum(h.text[:0])
+	return into[:copy(into[:], h.text)]
 }

@@ -17,6 +17,9 @@ type MiddlewareOptions struct {
 	// *http.MaxBytesError, or an error of reading the body. Nil answers 401
 	// "invalid signature", 413 or 400, and nothing else.
 	Reject func(w http.ResponseWriter, r *http.Request, err error)
+	// URL is a request's URL as its sender knows it; only schemes with {url}
+	// need it. Nil means path and query, which is all that a server sees.
+	URL func(r *http.Request) string
 }
 
 const defaultMaxBody = 1 << 20
@@ -31,6 +34,9 @@ func (v *Verifier) Middleware(o MiddlewareOptions) func(http.Handler) http.Handl
 	if o.Reject == nil {
 		o.Reject = reject
 	}
+	if o.URL == nil {
+		o.URL = func(r *http.Request) string { return r.URL.RequestURI() }
+	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, o.MaxBody))
@@ -38,14 +44,14 @@ func (v *Verifier) Middleware(o MiddlewareOptions) func(http.Handler) http.Handl
 				o.Reject(w, r, err)
 				return
 			}
-			result, err := v.Verify(Request{Method: r.Method, URL: r.URL.String(), Header: r.Header, Body: body}, time.Now())
+			result, err := v.Verify(Request{Method: r.Method, URL: o.URL(r), Header: r.Header, Body: body}, time.Now())
 			if err != nil {
 				o.Reject(w, r, err)
 				return
 			}
 			r = r.WithContext(context.WithValue(r.Context(), resultKey{}, result))
 			r.Body = io.NopCloser(bytes.NewReader(body))
-			r.ContentLength = int64(len(body))
+			r.ContentLength, r.TransferEncoding = int64(len(body)), nil
 			next.ServeHTTP(w, r)
 		})
 	}

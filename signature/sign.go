@@ -40,7 +40,7 @@ func NewSigner(s Scheme, secrets ...string) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Signer{scheme: s.withDefaults().clone(), pieces: pieces}
+	out := &Signer{scheme: s.withDefaults(), pieces: pieces}
 	if out.keys, err = newKeys(out.scheme, secrets, true); err != nil {
 		return nil, err
 	}
@@ -59,13 +59,13 @@ func (s *Signer) Sign(c Content) ([]HeaderField, error) {
 	sc := &s.scheme
 	fields := make([]HeaderField, 0, 3)
 	if sc.IDHeader != "" {
-		if c.ID == "" || strings.ContainsAny(c.ID, "\r\n\x00") {
+		if !canStandInHeader(c.ID) {
 			return nil, missing(sc.IDHeader)
 		}
 		fields = append(fields, HeaderField{sc.IDHeader, c.ID})
 	}
 	if sc.TimestampHeader != "" || sc.TimestampPair != "" {
-		if c.Timestamp.IsZero() {
+		if c.Timestamp.Unix() < 0 { // the zero time too; no verifier reads a sign
 			return nil, missing(orDefault(sc.TimestampHeader, sc.Header))
 		}
 		m.timestamp = formatTimestamp(c.Timestamp, sc.TimestampUnit)
@@ -106,9 +106,9 @@ func (s *Signer) appendSignatures(fields []HeaderField, m *message) []HeaderFiel
 func (s *Signer) appendOne(out []byte, k *key, m *message) []byte {
 	v := &s.scheme.Variants[k.variant]
 	var buf [maxSignature]byte
-	sum := buf[:0]
+	var sum []byte
 	if k.macs != nil {
-		sum = k.sum(s.pieces, m, sum)
+		sum = k.sum(s.pieces, m, &buf)
 	} else {
 		sum = ed25519.Sign(k.private, join(s.pieces, m))
 	}
@@ -120,6 +120,12 @@ func (s *Signer) appendOne(out []byte, k *key, m *message) []byte {
 		return base64.RawURLEncoding.AppendEncode(out, sum)
 	}
 	return hex.AppendEncode(out, sum)
+}
+
+// canStandInHeader reports whether a header's value would arrive as it was
+// written: HTTP cuts white space at its ends.
+func canStandInHeader(value string) bool {
+	return value != "" && len(value) <= maxHeader && strings.TrimSpace(value) == value && !strings.ContainsAny(value, "\r\n\x00")
 }
 
 func formatTimestamp(t time.Time, unit TimestampUnit) string {

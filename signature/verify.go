@@ -31,6 +31,7 @@ type Result struct {
 // not change, and serves any number of goroutines at once.
 type Verifier struct {
 	scheme Scheme
+	sets   []headerSet
 	pieces []piece
 	keys   []key
 	spare  sync.Pool // of *received
@@ -43,7 +44,7 @@ func NewVerifier(s Scheme, secrets ...string) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Verifier{scheme: s.withDefaults().clone(), pieces: pieces}
+	v := &Verifier{scheme: s.withDefaults(), sets: s.headerSets(), pieces: pieces}
 	if v.keys, err = newKeys(v.scheme, secrets, false); err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func (v *Verifier) Verify(r Request, now time.Time) (Result, error) {
 		v.spare.Put(in)
 	}()
 	in.signedAt = time.Time{}
-	if err := v.scheme.read(r, in); err != nil {
+	if err := v.scheme.read(v.sets, r, in); err != nil {
 		return Result{}, err
 	}
 	matched := v.match(in)
@@ -109,7 +110,7 @@ func (v *Verifier) matches(k *key, in *received) bool {
 		case f.variant != k.variant:
 		case k.macs != nil:
 			if sum == nil {
-				sum = k.sum(v.pieces, &in.message, buf[:0])
+				sum = k.sum(v.pieces, &in.message, &buf)
 			}
 			good |= subtle.ConstantTimeCompare(sum, f.bytes[:f.size])
 		default:

@@ -27,7 +27,7 @@ func rewrites(body []byte) []rewrite {
 	}
 	if compact, ok := respace(body, "", ""); ok {
 		all = append(all,
-			rewrite{compact, CodeBodyReindented, parserMessage + "white space was added between them; the compact form is what was signed", parserFix},
+			rewrite{compact, CodeBodyReindented, parserMessage + "white space was added; the compact form is what was signed", parserFix},
 			rewrite{append(bytes.Clone(compact), '\n'), CodeBodyReindented, parserMessage + "white space was added; the compact form with a newline is what was signed", parserFix})
 	}
 	for _, form := range []struct{ indent, colon string }{{"  ", " "}, {"    ", " "}, {"\t", " "}, {"   ", " "}, {" ", " "}} {
