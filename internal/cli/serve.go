@@ -85,6 +85,11 @@ func (p *program) serve(ctx context.Context, file string, flags map[string]strin
 		log.Warn("no source is configured: nothing can be received; `sigpost config example` shows a configuration")
 	}
 	p.tune()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	s, err := server.Open(ctx, server.Options{
 		Config: cfg, Providers: providers, Log: log.Logger, Version: p.version, Prune: prune,
 		Reload: func() (*config.Config, *provider.Set, error) { return p.load(file, flags) },
@@ -92,11 +97,6 @@ func (p *program) serve(ctx context.Context, file string, flags map[string]strin
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	go func() {
 		for {
 			select {

@@ -209,6 +209,8 @@ func TestSecretsAreNeverInFaults(t *testing.T) {
 		"sources:\n  - {name: x, provider: metamap, secrets: [{a: %[1]s}], token: [%[1]s]}\n",
 		"sources:\n  - {name: x, provider: metamap, secrets: ['${%[1]s'], token: '$%[1]s'}\n",
 		"sources:\n  - {name: x, provider: veriff, secrets: [a], endpoints: [{url: 'http://u:%[1]s@x/'}]}\n",
+		"sources:\n  - {name: x, provider: veriff, secrets: [a], endpoints: [{url: 'http://u:%[1]s@exa%%%%zz.com/'}]}\n",
+		"sources:\n  - {name: x, provider: veriff, secrets: [a], endpoints: [{url: 'https://x/?key=%[1]s#f'}, {url: 'ftp://x/?k=%[1]s'}, {url: 'http://:3000/?%[1]s'}]}\n",
 	} {
 		_, err := load(t, fmt.Sprintf(text, marker), nil, nil)
 		if err == nil {

@@ -78,6 +78,12 @@ func (l *loader) endpointSecrets(at string, e *Endpoint) {
 		}
 		if sig.Secret == "" {
 			l.fault(at+".signature.secret", "is empty; the receiver verifies with it")
+			return
+		}
+		if facts, err := l.Catalog.Facts(sig.Scheme); err == nil {
+			for _, problem := range facts.CheckSecret(sig.Secret.Reveal()) {
+				l.fault(at+".signature.secret", "%s", problem)
+			}
 		}
 		return
 	}
@@ -106,27 +112,30 @@ func (l *loader) endpointURL(at, text string) {
 	case text == "":
 		l.fault(at, "is missing; where are the webhooks to be forwarded to?")
 		return
-	case err != nil || u.Host == "" || u.Opaque != "":
-		l.fault(at, "%q is not a URL like https://app.example.com/hook", text)
+	case err != nil || u.Hostname() == "" || u.Opaque != "":
+		l.fault(at, "is not a URL with a host, like https://app.example.com/hook")
 		return
 	case u.Scheme != "http" && u.Scheme != "https":
-		l.fault(at, "%q begins with %q; an endpoint is http or https", text, u.Scheme+":")
+		l.fault(at, "%q begins with %q; an endpoint is http or https", shown(u), u.Scheme+":")
 		return
 	case u.User != nil:
 		l.fault(at, "has a user name or password in it; put credentials into headers instead")
 		return
 	case u.Fragment != "":
-		l.fault(at, "%q has a fragment (#…), which is never sent; leave it out", text)
+		l.fault(at, "%q has a fragment (#…), which is never sent; leave it out", shown(u))
 		return
 	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			l.fault(at, "%q has the port %q; a port is between 1 and 65535", text, port)
+			l.fault(at, "%q has the port %q; a port is between 1 and 65535", shown(u), port)
 			return
 		}
 	}
 	l.network(at, u.Hostname())
 }
+
+// shown is a URL without what may be a secret in it.
+func shown(u *url.URL) string { return u.Scheme + "://" + u.Host + u.EscapedPath() }
 
 // network refuses addresses that are private and that allow_nets does not open.
 func (l *loader) network(at, host string) {

@@ -342,7 +342,7 @@ func (d *Dispatcher) disable(t *Target) {
 		e.setTarget(&gone)
 	}
 	if err := d.store.DisableEndpoint(d.attempts, t.ID, gone.Reason); err != nil {
-		d.log.Error("disable endpoint failed", "endpoint", t.Name, "error", err)
+		d.log.Error("disable endpoint failed", "endpoint", t.Label(), "error", err)
 	}
 }
 

@@ -51,7 +51,7 @@ func bound(t *Target) int {
 	return hook.DefaultConcurrency
 }
 
-func (e *endpoint) name() string { return e.target.Load().Name }
+func (e *endpoint) name() string { return e.target.Load().Label() }
 
 func (e *endpoint) setTarget(t *Target) {
 	e.target.Store(t)

@@ -79,6 +79,15 @@ func (s EndpointState) String() string {
 	return "unknown"
 }
 
+// Label is the endpoint's name for the log: where that is its URL, without the
+// query, which may hold a secret.
+func (e *Endpoint) Label() string {
+	if label, _, found := strings.Cut(e.Name, "?"); found {
+		return label + "?…"
+	}
+	return e.Name
+}
+
 // Succeeded says whether an answer with this status means delivered.
 func (e *Endpoint) Succeeded(status int) bool {
 	if len(e.SuccessCodes) > 0 {

@@ -8,40 +8,75 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // startBuffer is how much is set aside for a body before any of it has come:
 // who announces much and sends little costs little.
 const startBuffer = 64 << 10
 
+// room is the memory that one body has of what all bodies may have. It grows
+// with what has come, so that connections which send nothing take little from
+// those that do.
+type room struct {
+	memory *semaphore.Weighted
+	held   int64
+}
+
+// grow makes room for size bytes in all, and says whether there is so much.
+func (r *room) grow(size int64) bool {
+	if size <= r.held {
+		return true
+	}
+	if !r.memory.TryAcquire(size - r.held) {
+		return false
+	}
+	r.held = size
+	return true
+}
+
+func (r *room) free() { r.memory.Release(r.held) }
+
 // readBody reads the exact bytes of a body, never a part of them.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *answer) {
-	large := answer{status: http.StatusRequestEntityTooLarge, outcome: TooLarge, detail: "the body is longer than the " + strconv.FormatInt(limit, 10) + " bytes that this source takes; max_body raises the limit"}
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, room *room) ([]byte, *answer) {
 	if r.ContentLength > limit {
-		return nil, &large
+		return nil, tooLarge(limit)
+	}
+	size := min(limit, startBuffer)
+	if r.ContentLength >= 0 {
+		size = min(r.ContentLength, startBuffer)
 	}
 	reader := http.MaxBytesReader(w, r.Body, limit)
-	if r.ContentLength >= 0 && r.ContentLength <= startBuffer {
-		body := make([]byte, r.ContentLength)
-		if _, err := io.ReadFull(reader, body); err != nil {
+	var body []byte
+	for {
+		if !room.grow(size) {
+			return nil, &answer{status: http.StatusServiceUnavailable, outcome: Overloaded, detail: "too much is being received at once; try again"}
+		}
+		body = slices.Grow(body, int(size)-len(body))
+		n, err := io.ReadFull(reader, body[len(body):size])
+		body = body[:len(body)+n]
+		switch {
+		case r.ContentLength >= 0 && int64(len(body)) == r.ContentLength:
+			return body, nil
+		case r.ContentLength < 0 && (err == io.EOF || err == io.ErrUnexpectedEOF):
+			return body, nil
+		case err != nil:
+			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+				return nil, tooLarge(limit)
+			}
 			return nil, cut(err)
 		}
-		return body, nil
+		size = min(2*size, limit+1) // one more byte than the limit tells that it is passed
 	}
-	var buf bytes.Buffer
-	if r.ContentLength > 0 {
-		buf.Grow(startBuffer)
-	}
-	_, err := buf.ReadFrom(reader)
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, &large
-	}
-	if err != nil {
-		return nil, cut(err)
-	}
-	return buf.Bytes(), nil
+}
+
+func tooLarge(limit int64) *answer {
+	return &answer{status: http.StatusRequestEntityTooLarge, outcome: TooLarge,
+		detail: "the body is longer than the " + strconv.FormatInt(limit, 10) + " bytes that this source takes; max_body raises the limit"}
 }
 
 func cut(err error) *answer {

@@ -120,15 +120,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // receive reads, verifies, classifies and keeps one request.
 func (h *Handler) receive(w http.ResponseWriter, r *http.Request, s *Source, now time.Time) (a answer, event hook.Event, size int) {
-	weight := s.MaxBody
-	if r.ContentLength >= 0 && r.ContentLength < weight {
-		weight = r.ContentLength
-	}
-	if !h.memory.TryAcquire(weight) {
-		return answer{status: http.StatusServiceUnavailable, outcome: Overloaded, detail: "too much is being received at once; try again"}, event, 0
-	}
-	defer h.memory.Release(weight)
-	body, bad := readBody(w, r, s.MaxBody)
+	room := room{memory: h.memory}
+	defer room.free()
+	body, bad := readBody(w, r, s.MaxBody, &room)
 	if bad != nil {
 		return *bad, event, 0
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 const (
 	// rejectQueue bounds rejected requests waiting to be kept; more are dropped.
 	rejectQueue = 64
+	// keptBody is how much of a rejected body is kept.
+	keptBody = 64 << 10
 	// rejectRate is how many rejected requests of one source are kept a second.
 	rejectRate = 10
 )
@@ -46,6 +49,7 @@ func (h *Handler) reject(r *http.Request, s *Source, body []byte, reason string,
 		return h.quarantine(r.Context(), rej)
 	}
 	if s.sampler.take(now) {
+		rej.Body = slices.Clone(body[:min(len(body), keptBody)]) // the rest must not wait in memory
 		select {
 		case h.rejects <- rej:
 		default: // best effort: the answer does not wait

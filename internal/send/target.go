@@ -150,8 +150,12 @@ func (t *Target) request(ctx context.Context, m *hook.Message, now time.Time, ho
 	}
 	if len(m.Body) > 0 {
 		req.Body = io.NopCloser(bytes.NewReader(m.Body))
-		// A connection that the receiver closed just now has taken nothing: the
-		// transport may use another.
+		// When the receiver closes an idle connection at the moment of use, the
+		// transport tries another, if it may send the request twice. It may: the
+		// receiver knows it by its id. An empty list marks that and is not sent.
+		if _, given := h["Idempotency-Key"]; !given {
+			h["Idempotency-Key"] = []string{}
+		}
 		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(m.Body)), nil }
 	}
 	return req.WithContext(ctx), nil
@@ -168,7 +172,7 @@ func hopsOf(headers []hook.Header) int {
 		if strings.EqualFold(h.Name, hopsHeader) {
 			n, err := strconv.Atoi(h.Value)
 			if err != nil || n < 0 {
-				return MaxHops
+				return 0 // not one of ours
 			}
 			return n
 		}

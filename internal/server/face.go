@@ -90,8 +90,8 @@ func (s *Server) listenTCP(name, address string, h http.Handler, c *certificate)
 // listenControl opens the socket of the command line. The data directory is
 // locked, so a socket that is there already was left by a process that is gone.
 func (s *Server) listenControl(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return hook.Errorf(hook.CodeUnavailable, "control_socket: remove the old %s: %w", path, err)
+	if err := removeStaleSocket(path); err != nil {
+		return err
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
@@ -102,6 +102,28 @@ func (s *Server) listenControl(path string) error {
 		return hook.Errorf(hook.CodeUnavailable, "control_socket: %w", err)
 	}
 	s.newFace("control", l, s.guarded(s.control))
+	return nil
+}
+
+// removeStaleSocket removes the socket of a process that is gone, and nothing else.
+func removeStaleSocket(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return hook.Errorf(hook.CodeInvalid, "control_socket: %w", err)
+	}
+	if info.Mode().Type() != os.ModeSocket {
+		return hook.Errorf(hook.CodeInvalid, "control_socket: %s is there already and is not a socket; name another path", path)
+	}
+	if c, err := net.Dial("unix", path); err == nil {
+		c.Close()
+		return hook.Errorf(hook.CodeConflict, "control_socket: another server answers at %s; name another path", path)
+	}
+	if err := os.Remove(path); err != nil {
+		return hook.Errorf(hook.CodeUnavailable, "control_socket: remove the old %s: %w", path, err)
+	}
 	return nil
 }
 
@@ -151,7 +173,7 @@ func (s *Server) isOwn(at netip.AddrPort) bool {
 		if o.Port() != at.Port() {
 			continue
 		}
-		if o.Addr() == at.Addr() || o.Addr().IsUnspecified() && isLocal(at.Addr()) {
+		if o.Addr() == at.Addr() || at.Addr().IsUnspecified() || o.Addr().IsUnspecified() && isLocal(at.Addr()) {
 			return true
 		}
 	}
@@ -177,11 +199,17 @@ func isLocal(addr netip.Addr) bool {
 
 // mainHandler serves everything.
 func (s *Server) mainHandler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/", notFound())
-	mux.HandleFunc("/health", s.health)
-	mux.Handle("/metrics", s.metrics.Handler())
-	return s.guarded(withIntake(s.intake, mux))
+	metrics, missing := s.metrics.Handler(), notFound()
+	return s.guarded(withIntake(s.intake, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path { // no mux: it would answer odd paths with redirects
+		case "/health":
+			s.health(w, r)
+		case "/metrics":
+			metrics.ServeHTTP(w, r)
+		default:
+			missing.ServeHTTP(w, r)
+		}
+	})))
 }
 
 // intakeHandler serves webhooks alone, for a public address.

@@ -139,14 +139,25 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	end, cancel := context.WithTimeout(context.Background(), s.o.Config.ShutdownTimeout)
 	defer cancel()
-	for _, f := range s.faces {
-		f.stop(end)
-	}
+	s.stopFaces(end)
 	stop()
 	running.Wait()
 	s.dispatch.Drain(end)
 	s.o.Log.Info("stopped")
 	return err
+}
+
+// stopFaces closes the listeners and answers what has begun, for at most half of
+// the time that is left: who sends slowly must not cost the deliveries theirs.
+func (s *Server) stopFaces(end context.Context) {
+	deadline, _ := end.Deadline()
+	half, cancel := context.WithTimeout(end, time.Until(deadline)/2)
+	defer cancel()
+	var stopping sync.WaitGroup
+	for _, f := range s.faces {
+		stopping.Go(func() { f.stop(half) })
+	}
+	stopping.Wait()
 }
 
 // upkeepInterval is how often old dedupe keys are forgotten.
@@ -212,7 +223,7 @@ func (s *Server) observeAttempt(t *dispatch.Target, m *hook.Message, r *hook.Rec
 		return
 	}
 	attrs := make([]slog.Attr, 0, 10)
-	attrs = append(attrs, slog.String("endpoint", t.Name), slog.String("outcome", string(a.Outcome)), slog.Int("status", a.Status),
+	attrs = append(attrs, slog.String("endpoint", t.Label()), slog.String("outcome", string(a.Outcome)), slog.Int("status", a.Status),
 		slog.Int("attempt", a.Number), slog.Duration("took", a.Duration),
 		slog.String("message", s.store.IDs().Public(hook.KindMessage, a.Message)), slog.String("state", r.State.String()))
 	if r.State == hook.Pending {

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"log/slog"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -105,7 +106,7 @@ func TestOwnListenersAreKnownByAnyOfTheirAddresses(t *testing.T) {
 	s := &Server{}
 	s.own.Store(&[]netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:8080"), netip.MustParseAddrPort("127.0.0.1:9090")})
 	for address, want := range map[string]bool{
-		"127.0.0.1:8080": true, "127.9.9.9:8080": true, "0.0.0.0:8080": true, "[::1]:8080": true, "192.0.2.1:8080": false,
+		"127.0.0.1:8080": true, "127.9.9.9:8080": true, "0.0.0.0:8080": true, "[::1]:8080": true, "192.0.2.1:8080": false, "0.0.0.0:9090": true,
 		"127.0.0.1:9090": true, "127.0.0.2:9090": false, "127.0.0.1:8081": false,
 	} {
 		if got := s.isOwn(netip.MustParseAddrPort(address)); got != want {
@@ -143,5 +144,34 @@ func TestPolicyOfAProviderFillsWhatTheEndpointLeavesOpen(t *testing.T) {
 		if d := cmp.Diff(c.want, got); d != "" {
 			t.Errorf("%s (-want +got):\n%s", name, d)
 		}
+	}
+}
+
+func TestOnlyAStaleSocketIsRemoved(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "precious.txt")
+	write(t, file, []byte("precious"), 1)
+	if err := removeStaleSocket(file); hook.CodeOf(err) != hook.CodeInvalid {
+		t.Errorf("a file: %v", err)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Error("the file is gone")
+	}
+	socket := filepath.Join(dir, "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	if err := removeStaleSocket(socket); hook.CodeOf(err) != hook.CodeConflict {
+		t.Errorf("a socket that answers: %v", err)
+	}
+	l.Close()
+	if err := removeStaleSocket(socket); err != nil {
+		t.Errorf("a stale socket: %v", err)
+	}
+	if err := removeStaleSocket(socket); err != nil {
+		t.Errorf("none: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -141,4 +142,100 @@ func TestDedupeWindowIsExact(t *testing.T) {
 			t.Errorf("a key outside the window was not forgotten: %d, %v", n, err)
 		}
 	})
+}
+
+// crashed is a directory as a crash leaves it: with what was acknowledged in
+// the write-ahead log only.
+func crashed(t *testing.T) string {
+	t.Helper()
+	from, to := t.TempDir(), t.TempDir()
+	s := openDir(t, from)
+	defer s.Close()
+	a := &hook.Append{Message: hook.Message{Org: store.DefaultOrg, App: 1, Event: hook.Event{Type: "t"}, ReceivedAt: time.Now(), Body: []byte("x")}}
+	if err := s.Append(context.Background(), a); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"sigpost.db", "sigpost.db-wal", "format"} {
+		raw, err := os.ReadFile(filepath.Join(from, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(to, name), raw, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return to
+}
+
+// SQLite passes over a log that it cannot read, and a database that is gone is
+// one to begin: both would lose what was acknowledged without a word.
+func TestOpenRefusesWhatWouldLoseAcknowledgedMessages(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(dir string) error{
+		"log overwritten": func(dir string) error {
+			f, err := os.OpenFile(filepath.Join(dir, "sigpost.db-wal"), os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			_, err = f.WriteAt([]byte(strings.Repeat("\xff", 32)), 0)
+			return err
+		},
+		"one bit of the log's header": func(dir string) error {
+			f, err := os.OpenFile(filepath.Join(dir, "sigpost.db-wal"), os.O_RDWR, 0)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			var b [1]byte
+			if _, err := f.ReadAt(b[:], 17); err != nil {
+				return err
+			}
+			b[0] ^= 4
+			_, err = f.WriteAt(b[:], 17)
+			return err
+		},
+		"log cut":          func(dir string) error { return os.Truncate(filepath.Join(dir, "sigpost.db-wal"), 20) },
+		"database gone":    func(dir string) error { return os.Remove(filepath.Join(dir, "sigpost.db")) },
+		"database emptied": func(dir string) error { return os.Truncate(filepath.Join(dir, "sigpost.db"), 0) },
+		"database emptied, no log": func(dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, "sigpost.db-wal")), os.Truncate(filepath.Join(dir, "sigpost.db"), 0))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := crashed(t)
+			if err := damage(dir); err != nil {
+				t.Fatal(err)
+			}
+			s, err := store.Open(context.Background(), store.Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+			if err == nil {
+				s.Close()
+				t.Fatal("it opened")
+			}
+			if !strings.Contains(err.Error(), "restore a backup") {
+				t.Errorf("without a way out: %v", err)
+			}
+		})
+	}
+}
+
+func TestOpenAfterACrashReadsTheLogAndClosesTheFilesToOthers(t *testing.T) {
+	t.Parallel()
+	dir := crashed(t)
+	s := openDir(t, dir)
+	defer s.Close()
+	list, err := s.ListMessages(context.Background(), hook.MessageFilter{Limit: 10})
+	if err != nil || len(list) != 1 {
+		t.Errorf("%d messages after a crash, %v", len(list), err)
+	}
+	for _, name := range []string{"sigpost.db", "sigpost.db-wal", "sigpost.db-shm", "format"} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mode := info.Mode().Perm(); name != "format" && mode != 0o600 {
+			t.Errorf("%s has mode %o", name, mode)
+		}
+	}
 }

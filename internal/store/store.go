@@ -68,12 +68,12 @@ type Store struct {
 // process has the directory, the file is damaged, or a newer version made it.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
-		return nil, hook.Errorf(hook.CodeInvalid, "make data directory: %w", err)
+		return nil, hook.Errorf(hook.CodeInvalid, "make data directory %s: %w; name a directory that this user can write to with --data", o.Dir, err)
 	}
 	lock := flock.New(filepath.Join(o.Dir, "lock"))
 	held, err := lock.TryLock()
 	if err != nil {
-		return nil, hook.Errorf(hook.CodeInvalid, "lock data directory %s: %w", o.Dir, err)
+		return nil, hook.Errorf(hook.CodeInvalid, "lock data directory %s: %w; see that this user can write to it", o.Dir, err)
 	}
 	if !held {
 		return nil, hook.Errorf(hook.CodeConflict, "data directory %s is in use by another sigpost process; stop it, or set another directory with --data", o.Dir)
@@ -87,7 +87,13 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context, o Options) (err error) {
-	path := filepath.Join(o.Dir, "sigpost.db")
+	if err := checkFiles(o.Dir); err != nil {
+		return err
+	}
+	if err := ownFiles(o.Dir); err != nil {
+		return err
+	}
+	path := filepath.Join(o.Dir, databaseName)
 	if s.write, err = openSQLite(path, true); err != nil {
 		return err
 	}
@@ -114,7 +120,7 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	s.checkpoints.start(s.writer)
-	return nil
+	return mark(o.Dir)
 }
 
 // migrate brings the schema up to date, and refuses one from the future.
@@ -148,7 +154,7 @@ func explainOpen(dir string, err error) error {
 	if damaged(err) {
 		return hook.Errorf(hook.CodeConflict, "the database in %s is damaged and was left as it is: restore a backup of the directory, or save what can be read with `sqlite3 sigpost.db .recover`, or move the directory away to begin anew (%w)", dir, err)
 	}
-	return hook.Errorf(hook.CodeUnavailable, "open data directory %s: %w", dir, err)
+	return hook.Errorf(hook.CodeUnavailable, "open data directory %s: %w; see that it is a directory which this user can read and write, with room on its disk", dir, err)
 }
 
 // loadIDs reads the secret behind public ids, and makes it the first time.

@@ -16,9 +16,6 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"regexp"
-	"strconv"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -79,6 +76,9 @@ func parse(data []byte) (root *yaml.Node, fault *Fault) {
 			root, fault = nil, &Fault{Message: "this is not valid YAML"}
 		}
 	}()
+	if fault := charactersFault(data); fault != nil {
+		return nil, fault
+	}
 	parser := yaml.NewDecoder(bytes.NewReader(data))
 	var first, second yaml.Node
 	err := parser.Decode(&first)
@@ -99,34 +99,4 @@ func parse(data []byte) (root *yaml.Node, fault *Fault) {
 		return nil, nil
 	}
 	return first.Content[0], nil
-}
-
-var (
-	syntaxLine    = regexp.MustCompile(`^line (\d+): `)
-	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
-)
-
-// syntaxFault words what the parser said about data.
-func syntaxFault(err error, data []byte) *Fault {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	if m := unknownAnchor.FindStringSubmatch(text); m != nil {
-		// The name is left out: it may be a secret that begins with an asterisk.
-		before, _, _ := bytes.Cut(data, []byte("*"+m[1]))
-		return &Fault{Line: 1 + bytes.Count(before, []byte("\n")), Message: "there is no anchor for this alias (*…); put a value that begins with * in quotes"}
-	}
-	line := 1 // the parser leaves it out for the first
-	if m := syntaxLine.FindStringSubmatch(text); m != nil {
-		line, _ = strconv.Atoi(m[1])
-		text = text[len(m[0]):]
-	}
-	message := "this is not valid YAML: " + text
-	switch {
-	case strings.Contains(text, "cannot start any token") && bytes.Contains(data, []byte("\t")):
-		message += "; indent with spaces, never with tabs"
-	case strings.Contains(text, "mapping values are not allowed"):
-		message += "; check the indentation, and put a value that has a colon and a space in quotes"
-	case strings.Contains(text, "did not find expected"):
-		message += "; check the indentation here and in the lines below"
-	}
-	return &Fault{Line: line, Message: message}
 }
