@@ -196,7 +196,7 @@ func TestDecodeRefusesWhatIsNotOneDocument(t *testing.T) {
 		"two documents":  {"title: x\n---\ntitle: y\n", `line 2: a second document begins here; there must be only one, so remove the line "---" above it`},
 		"no anchor":      {"title: x\npart: {secret: *MARKER}\n", "line 2: there is no anchor for this alias (*…); put a value that begins with * in quotes"},
 		"a list":         {"- a\n", "line 1: this must be a mapping (name: value), not a list"},
-		"bad indent":     {"part:\n    name: x\n  secret: y\n", "line 1: this is not valid YAML: did not find expected key; check the indentation and brackets here and in the lines below"},
+		"bad indent":     {"part:\n    name: x\n  secret: y\n", "line 3: this is not valid YAML: did not find expected key; check the indentation and brackets here and in the lines below"},
 		"at sign":        {"a: b\ntitle: @x\n", "line 2: this is not valid YAML: found character that cannot start any token; put a value that begins with @, ` or % in quotes"},
 		"not UTF-8":      {"on: true\ntitle: \xff\n", "line 2: this is not UTF-8 text; save the file as UTF-8"},
 		"control":        {"on: true\n\ntitle: \x01\n", "line 3: this line has a control character; remove it"},
