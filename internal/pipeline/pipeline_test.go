@@ -114,7 +114,7 @@ func TestHashTellsApplicationsAndKeysApart(t *testing.T) {
 			seen[hash(app, key)] = true
 		}
 	}
-	if len(seen) != 8 || hash(1, "id:1") != hash(1, "id:1") {
+	if len(seen) != 8 {
 		t.Errorf("%d of 8 differ", len(seen))
 	}
 }
