@@ -135,9 +135,13 @@ func (a *api) resendMessage(r *http.Request) (any, error) {
 		return nil, err
 	}
 	only := r.URL.Query().Get("endpoint")
-	now, again := time.Now(), map[hook.Key]bool{}
+	now, again, deleted := time.Now(), map[hook.Key]bool{}, 0
 	for i := range deliveries {
 		d := &deliveries[i]
+		if n.endpoint(d.Endpoint).ID == 0 {
+			deleted++
+			continue
+		}
 		if only != "" && !n.isEndpoint(d.Endpoint, only) || again[d.Endpoint] {
 			continue
 		}
@@ -146,6 +150,9 @@ func (a *api) resendMessage(r *http.Request) (any, error) {
 		}
 		again[d.Endpoint] = true
 		a.Dispatch.Due(d.Endpoint, now)
+	}
+	if len(again) == 0 && deleted > 0 && only == "" {
+		return nil, hook.Errorf(hook.CodeConflict, "the endpoint that it went to was deleted; name another one of its source with --endpoint")
 	}
 	if len(again) == 0 {
 		if err := a.deliverTo(ctx, n, m, only, now); err != nil {

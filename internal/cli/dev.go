@@ -20,9 +20,11 @@ import (
 	"github.com/sigpost/sigpost/internal/config"
 	"github.com/sigpost/sigpost/internal/dispatch"
 	"github.com/sigpost/sigpost/internal/hook"
+	"github.com/sigpost/sigpost/internal/intake"
 	"github.com/sigpost/sigpost/internal/provider"
 	"github.com/sigpost/sigpost/internal/server"
 	"github.com/sigpost/sigpost/internal/telemetry"
+	"github.com/sigpost/sigpost/signature"
 )
 
 // devSamples are the providers that dev shows, each with the event that it sends.
@@ -54,6 +56,7 @@ func (p *program) devCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&d.forward, "forward", "", "URL of your application (default a small receiver that verifies and says what came)")
 	c.Flags().BoolVar(&d.once, "once", false, "end after the samples: 0 when all were delivered, else 1")
+	c.Flags().StringVar(&d.endpoint, "forward-secret", "", "what forwarded requests are signed with, whsec_… (default a new one)")
 	c.Flags().StringVar(&d.listen, "listen", "", "address to listen on (default "+devListen+", or a free port when that is taken)")
 	return c
 }
@@ -110,7 +113,7 @@ func (d *dev) run(ctx context.Context) (err error) {
 	}
 	defer log.Close()
 	d.settled = make(chan settled, 64)
-	d.server, err = server.Open(ctx, server.Options{Config: cfg, Providers: d.providers, Log: log.Logger, Version: d.version, OnAttempt: d.observe})
+	d.server, err = server.Open(ctx, server.Options{Config: cfg, Providers: d.providers, Log: log.Logger, Version: d.version, OnAttempt: d.observe, OnIntake: func(source string, o intake.Outcome) { d.refused(cfg.Data, source, o) }})
 	if err != nil {
 		return err
 	}
@@ -169,8 +172,12 @@ func (d *dev) configuration(dir string) (*config.Config, error) {
 		return nil, err
 	}
 	d.providers, d.secrets = set, map[string]string{}
-	if d.endpoint, err = generate(set, "standard-webhooks"); err != nil {
-		return nil, err
+	if d.endpoint == "" {
+		if d.endpoint, err = generate(set, "standard-webhooks"); err != nil {
+			return nil, err
+		}
+	} else if _, err := signature.NewSigner(signature.StandardWebhooks(), d.endpoint); err != nil {
+		return nil, usage("--forward-secret: %w; `sigpost secret generate --provider standard-webhooks` makes a good one", err)
 	}
 	cfg := config.Default()
 	cfg.Data, cfg.ControlSocket = dir, filepath.Join(dir, config.SocketName)
@@ -242,6 +249,13 @@ func (d *dev) observe(_ *dispatch.Target, m *hook.Message, r *hook.Record) {
 	select {
 	case d.settled <- settled{m.ID, *r, time.Now()}:
 	default: // nobody looks
+	}
+}
+
+// refused says that a request did not verify, and where the explanation is.
+func (d *dev) refused(data, source string, o intake.Outcome) {
+	if o == intake.BadSignature {
+		fmt.Fprintf(d.out, "%s  REFUSED   at /in/%s: the signature does not verify; `sigpost rejected list --data %s`, then `rejected show` explains why\n", time.Now().Format("15:04:05"), source, data)
 	}
 }
 

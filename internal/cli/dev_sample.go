@@ -19,6 +19,9 @@ import (
 // showAll sends each sample and says what became of it; it returns how many
 // were not delivered.
 func (d *dev) showAll(ctx context.Context) (failed int) {
+	if d.forward != "" {
+		fmt.Fprintf(d.out, "What is forwarded to %s is signed with\n  %s\n\n", d.forward, d.endpoint)
+	}
 	fmt.Fprintf(d.out, "Sending one sample of each provider through http://%s\n\n", d.server.Addr())
 	for _, s := range devSamples {
 		if err := d.show(ctx, s.provider, s.event); err != nil {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -153,8 +154,21 @@ func (p *program) showMessage(m *api.Message) {
 				result = fmt.Sprintf("%s (%d)", a.Outcome, a.Status)
 			}
 			fmt.Fprintf(p.out, "    %2d  %s  %8.1f ms  %s\n", a.Number, clock(a.At), a.Millis, result)
+			if answer := strings.TrimSpace(a.Response); answer != "" && a.Outcome != string(hook.OutcomeDelivered) {
+				fmt.Fprintf(p.out, "        it answered: %s\n", firstLine(answer))
+			}
 		}
 	}
+}
+
+// firstLine is the beginning of a text, short enough for a line.
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	const most = 200
+	if len(line) > most {
+		line = strings.ToValidUTF8(line[:most], "") + "…"
+	}
+	return line
 }
 
 func attemptsWord(n int) string {

@@ -113,7 +113,7 @@ func (p *program) showRejected(r *api.Rejected) {
 func (p *program) rejectedAccept(l *place) *cobra.Command {
 	return &cobra.Command{
 		Use: "accept ID…", Short: "Verify rejected requests again and let in those that are good now", Args: cobra.MinimumNArgs(1),
-		Long:    "Verifies each request again, at the time when it came, against the secrets that its source has now. Mend the secret first: SIGHUP or a restart applies the configuration.",
+		Long:    "Verifies each request again, at the time when it came, against the secrets that its source has now. Mend the secret first: SIGHUP applies a changed file, a restart a changed environment variable.",
 		Example: "  sigpost rejected accept rej_2Xk…",
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := p.connect(c.Context(), l)

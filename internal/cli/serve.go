@@ -50,7 +50,8 @@ func (p *program) serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "serve", Short: "Receive, keep and forward webhooks", Args: cobra.NoArgs,
 		Long: "Runs until it is told to stop (SIGTERM, SIGINT), then delivers what is queued and ends.\n" +
-			"SIGHUP applies the sources and endpoints of the configuration again.\n" +
+			"SIGHUP applies the sources and endpoints of the configuration again. New values of environment variables\n" +
+			"need a restart; secrets from files (secrets_file, secret_file) do not.\n" +
 			"Flags come before the environment (SIGPOST_…), that before the file.",
 		Example: "  sigpost config example > sigpost.yaml\n  sigpost serve --config sigpost.yaml",
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -141,6 +142,9 @@ func (p *program) configCommand() *cobra.Command {
 			if len(args) == 1 {
 				file = args[0]
 			}
+			if name, _ := p.env("SIGPOST_CONFIG"); file == "" && name == "" {
+				return usage("give the FILE to check, for example sigpost.yaml")
+			}
 			cfg, _, err := p.load(file, nil)
 			if err != nil {
 				e, _ := errors.AsType[*exitError](err)
@@ -150,7 +154,10 @@ func (p *program) configCommand() *cobra.Command {
 			for _, s := range cfg.Sources {
 				endpoints += len(s.Endpoints)
 			}
-			fmt.Fprintf(p.out, "no faults: %d sources, %d endpoints\n", len(cfg.Sources), endpoints)
+			fmt.Fprintf(p.out, "no faults; sources: %d, endpoints: %d\n", len(cfg.Sources), endpoints)
+			if len(cfg.Sources) == 0 {
+				fmt.Fprintln(p.err, "sigpost: warning: there is no source, so nothing can be received")
+			}
 			return nil
 		},
 	}

@@ -63,7 +63,7 @@ func (p *program) endpointList(l *place) *cobra.Command {
 			if l.json {
 				return p.printJSON(list)
 			}
-			return p.table("NAME\tSOURCE\tURL\tEVENT TYPES\tSTATE", func(w io.Writer) {
+			return p.table("ID\tNAME\tSOURCE\tURL\tEVENT TYPES\tSTATE", func(w io.Writer) {
 				for _, e := range list.Data {
 					types, state := "all", e.State
 					if len(e.EventTypes) > 0 {
@@ -72,7 +72,7 @@ func (p *program) endpointList(l *place) *cobra.Command {
 					if e.Reason != "" {
 						state += " (" + e.Reason + ")"
 					}
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", e.Name, e.Source, e.URL, types, state)
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, e.Name, e.Source, e.URL, types, state)
 				}
 			})
 		},

@@ -143,7 +143,9 @@ func (l *loader) provider(at string, s *Source) {
 	for j, secret := range s.Secrets {
 		key := fmt.Sprintf("%s.secrets[%d]", at, j)
 		if secret == "" {
-			l.fault(key, "is empty")
+			if !l.faulted(key) {
+				l.fault(key, "is empty")
+			}
 			continue
 		}
 		for _, problem := range facts.CheckSecret(secret.Reveal()) {

@@ -88,9 +88,18 @@ func Load(o Options) (*Config, error) {
 	l.finish()
 	l.check()
 	if len(l.faults) > 0 {
+		slices.SortStableFunc(l.faults, byLine)
 		return nil, l.faults
 	}
 	return l.cfg, nil
+}
+
+// byLine orders faults as they stand in the file; those without a line come last.
+func byLine(a, b strictyaml.Fault) int {
+	if a.Line == 0 || b.Line == 0 {
+		return b.Line - a.Line
+	}
+	return a.Line - b.Line
 }
 
 type loader struct {
@@ -104,6 +113,11 @@ type loader struct {
 // fault notes a fault of a key that may stand in the file.
 func (l *loader) fault(at, format string, args ...any) {
 	l.faults = append(l.faults, l.raw.Fault(at, format, args...))
+}
+
+// faulted says whether a key has a fault already, which explains what follows from it.
+func (l *loader) faulted(at string) bool {
+	return slices.ContainsFunc(l.faults, func(f strictyaml.Fault) bool { return f.Path == at })
 }
 
 func (l *loader) warn(format string, args ...any) {
@@ -125,12 +139,30 @@ func (l *loader) file() {
 		l.fault("", "the configuration file cannot be read: %v", err)
 		return
 	}
+	given := *l.cfg // the defaults
+	l.cfg.Data = ""
 	d := strictyaml.Decoder{Scalar: l.expand}
-	if err := d.Decode(data, &l.raw); err == nil {
+	err = d.Decode(data, &l.raw)
+	if err == nil {
 		err = l.raw.Decode(l.cfg)
-		l.add(err)
-	} else {
-		l.add(err)
+	}
+	l.add(err)
+	l.rebase(given)
+}
+
+// rebase makes the paths that the file gave relative to it: the same file means
+// the same data, wherever the program is started.
+func (l *loader) rebase(given Config) {
+	c := l.cfg
+	for _, p := range []struct {
+		now *string
+		was string
+	}{{&c.Data, given.Data}, {&c.ControlSocket, given.ControlSocket}, {&c.TLS.Cert, given.TLS.Cert}, {&c.TLS.Key, given.TLS.Key}} {
+		if *p.now == "" {
+			*p.now = p.was
+		} else if !filepath.IsAbs(*p.now) {
+			*p.now = filepath.Join(l.dir, *p.now)
+		}
 	}
 }
 

@@ -97,7 +97,7 @@ func request(r *hook.Rejected) signature.Request {
 func (h *Handler) Explain(r *hook.Rejected) (signature.Explanation, error) {
 	s := h.sources.Load().byKey[r.Source]
 	if s == nil {
-		return signature.Explanation{}, hook.Errorf(hook.CodeNotFound, "the source of this request is not configured any more")
+		return signature.Explanation{}, hook.Errorf(hook.CodeNotFound, "the source of this request is not in the configuration at hand; when the server is stopped, give it with --config")
 	}
 	if s.Explain == nil {
 		return signature.Explanation{Valid: true}, nil
@@ -112,7 +112,7 @@ func (h *Handler) Readmit(ctx context.Context, r *hook.Rejected) (hook.Receipt, 
 	s := h.sources.Load().byKey[r.Source]
 	switch {
 	case s == nil:
-		return hook.Receipt{}, hook.Errorf(hook.CodeNotFound, "the source of this request is not configured any more")
+		return hook.Receipt{}, hook.Errorf(hook.CodeNotFound, "the source of this request is not in the configuration at hand; when the server is stopped, give it with --config")
 	case r.Accepted != 0:
 		return hook.Receipt{Message: r.Accepted, Duplicate: true}, nil
 	case !r.Whole():

@@ -304,11 +304,12 @@ func (s *Server) endpointSecrets(ctx context.Context, e hook.Endpoint) ([]hook.S
 	return []hook.Secret{made}, nil
 }
 
-// sourceURL is where a source's provider is to post to.
+// sourceURL is where a source's provider is to post to; only the path when no
+// configuration is at hand.
 func (s *Server) sourceURL(x hook.Source) string {
 	cfg := s.config.Load()
 	base := cfg.PublicURL
-	if base == "" {
+	if base == "" && cfg.Listen != "" {
 		base = "http://" + cfg.Listen
 	}
 	return strings.TrimSuffix(base, "/") + "/in/" + url.PathEscape(x.Token.Reveal())

@@ -42,6 +42,8 @@ type Options struct {
 	Reload func() (*config.Config, *provider.Set, error)
 	// OnAttempt is told of each attempt after it was recorded; may be nil.
 	OnAttempt dispatch.Observer
+	// OnIntake is told of each request to a source; may be nil.
+	OnIntake func(source string, outcome intake.Outcome)
 }
 
 // Server is a whole Sigpost: Open it, Run it, Close it. An open server that
@@ -112,6 +114,8 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.listen(); err != nil {
 		return err
 	}
+	cfg := s.config.Load()
+	s.o.Log.Info("running", "version", s.o.Version, "data", cfg.Data, "sources", len(cfg.Sources))
 	work, stop := context.WithCancel(context.Background())
 	defer stop()
 	failed := make(chan error, len(s.faces)+3)
@@ -189,6 +193,9 @@ func (s *Server) oldestDue() time.Duration {
 }
 
 func (s *Server) observeIntake(source string, outcome intake.Outcome, took time.Duration) {
+	if s.o.OnIntake != nil {
+		s.o.OnIntake(source, outcome)
+	}
 	switch outcome {
 	case intake.Accepted:
 		s.metrics.Accepted(source, took)
