@@ -109,7 +109,16 @@ func (a *api) showRejected(r *http.Request) (any, error) {
 		return v, nil
 	}
 	v.ValidNow, v.Explanation = why.Valid && rej.Whole(), why.Findings
+	if other := otherReasons[rej.Reason]; why.Valid && other != "" {
+		v.Explanation = append(v.Explanation, signature.Finding{Code: rej.Reason, Message: other})
+	}
 	return v, nil
+}
+
+// otherReasons are why a request with a good signature was refused.
+var otherReasons = map[string]string{
+	"auth_client": "the signature is good, but the client key in its header was not the source's auth_client; the key was not kept, so accepting does not check it again",
+	"flow_id":     "the signature is good, but the event is of another flow than the source's flow_id",
 }
 
 func (a *api) acceptRejected(r *http.Request) (any, error) {

@@ -25,7 +25,7 @@ type Store interface {
 	DueByEndpoint(ctx context.Context) (map[hook.Key]time.Time, error)
 	HeldEndpoints(ctx context.Context) ([]hook.Key, error)
 	HoldPending(ctx context.Context, endpoint hook.Key) (int64, error)
-	ReleaseHeld(ctx context.Context, endpoint hook.Key, now time.Time, pace time.Duration) (int64, error)
+	ReleaseHeld(ctx context.Context, endpoint hook.Key, now time.Time, pace time.Duration, limit int) (int64, error)
 	DisableEndpoint(ctx context.Context, endpoint hook.Key, reason string) error
 }
 
@@ -64,6 +64,9 @@ const (
 	sweepInterval = 30 * time.Second
 	// releasePace is the distance between deliveries that were held.
 	releasePace = 10 * time.Millisecond
+	// releaseStep is how many of them are made due in one sweep: what the pace
+	// brings out until the next.
+	releaseStep = int(sweepInterval / releasePace)
 	// recordRetry is how long after a failure to record it is tried again.
 	recordRetry = time.Second
 	// recordBatch is how many attempts are recorded together at the most.
@@ -124,7 +127,10 @@ func (d *Dispatcher) Update(ctx context.Context, targets []Target) error {
 		e.retire()
 	}
 	d.mu.Unlock()
-	return d.sweep(ctx)
+	if err := d.sweep(ctx); err != nil { // it is swept again soon
+		d.log.Warn("sweep failed", "error", err)
+	}
+	return nil
 }
 
 // sweep brings held and pending deliveries in line with the state of their
@@ -138,7 +144,8 @@ func (d *Dispatcher) sweep(ctx context.Context) error {
 		if e := d.endpoint(id); e == nil || e.target.Load().State != hook.Enabled {
 			continue
 		}
-		if _, err := d.store.ReleaseHeld(ctx, id, time.Now(), releasePace); err != nil {
+		// One step each time: a backlog of a month must not keep the others waiting.
+		if _, err := d.store.ReleaseHeld(ctx, id, time.Now(), releasePace, releaseStep); err != nil {
 			return err
 		}
 	}
@@ -183,20 +190,41 @@ func (d *Dispatcher) Unreserve(id hook.Key, size int) {
 }
 
 // Dispatch sends deliveries that were just kept on their way: those that this
-// incarnation holds at once, the others when there is room.
-func (d *Dispatcher) Dispatch(m *hook.Message, deliveries []hook.Delivery) {
+// incarnation holds at once, the others when there is room. size is what was
+// reserved for each. m is what they carry; nil when that must be read from the
+// store, as for a duplicate, whose first message is what goes out.
+func (d *Dispatcher) Dispatch(m *hook.Message, size int, deliveries []hook.Delivery) {
+	if d.stopping.Load() {
+		return // what this incarnation holds is claimed at the next start
+	}
 	for i := range deliveries {
 		v := &deliveries[i]
 		switch {
 		case v.State != hook.Pending:
 		case v.Holder == d.self:
-			if e := d.endpoint(v.Endpoint); e != nil {
-				d.start(e, e.take(&job{delivery: *v, message: m, size: len(m.Body)}))
-			}
+			d.dispatch(m, size, v)
 		default:
 			d.Due(v.Endpoint, v.NextAt)
 		}
 	}
+}
+
+// dispatch queues one delivery that this incarnation holds.
+func (d *Dispatcher) dispatch(m *hook.Message, size int, v *hook.Delivery) {
+	if m == nil { // its size is counted when it is read
+		d.Unreserve(v.Endpoint, size)
+		size = 0
+	}
+	e := d.endpoint(v.Endpoint)
+	if e == nil { // it was deleted since the routes were read
+		d.bytes.Add(-int64(size))
+		d.finished <- finished{job: &job{}, record: &hook.Record{Delivery: *v, State: hook.Canceled, NextAt: v.NextAt}}
+		return
+	}
+	if m == nil {
+		e.readmit()
+	}
+	d.start(e, e.take(&job{delivery: *v, message: m, size: size}))
 }
 
 // Due says that the store has a delivery for an endpoint that is due at a time.
@@ -290,7 +318,7 @@ func (d *Dispatcher) start(e *endpoint, j *job) {
 func (d *Dispatcher) run(e *endpoint, j *job) {
 	for j != nil {
 		t := e.target.Load()
-		r, slower := d.attempt(t, j)
+		r, slower := d.attempt(e, t, j)
 		if d.stopping.Load() {
 			e.leave()
 			if r.State == hook.Delivered {
@@ -300,11 +328,12 @@ func (d *Dispatcher) run(e *endpoint, j *job) {
 		}
 		d.finished <- finished{e, t, j, r}
 		j = e.finish(r.State == hook.Delivered, slower)
+		d.start(e, e.spare())
 	}
 }
 
 // attempt tries once, unless the endpoint or the message says otherwise.
-func (d *Dispatcher) attempt(t *Target, j *job) (r *hook.Record, slower bool) {
+func (d *Dispatcher) attempt(e *endpoint, t *Target, j *job) (r *hook.Record, slower bool) {
 	v := &j.delivery
 	r = &hook.Record{Delivery: *v, State: hook.Pending, NextAt: v.NextAt}
 	if t.State != hook.Enabled {
@@ -321,7 +350,9 @@ func (d *Dispatcher) attempt(t *Target, j *job) (r *hook.Record, slower bool) {
 			r.NextAt = time.Now().Add(recordRetry)
 			return r, false
 		}
-		j.message = m
+		j.message, j.size = m, len(m.Body)
+		d.bytes.Add(int64(j.size))
+		e.count(j.size)
 	}
 	a := t.Attempt(d.attempts, j.message, v)
 	a.Delivery, a.Message, a.Endpoint = v.ID, v.Message, v.Endpoint
@@ -352,6 +383,7 @@ func (d *Dispatcher) Drain(ctx context.Context) {
 	done := make(chan struct{})
 	go func() {
 		d.work.Wait()
+		d.stopping.Store(true) // nothing starts any more
 		close(d.finished)
 		<-d.recorded
 		close(done)

@@ -416,3 +416,65 @@ func TestRecordIsRetriedUntilTheDiskHasRoom(t *testing.T) {
 		}
 	})
 }
+
+// An endpoint that asked for fewer requests gets its places back with its
+// successes, also while it has a backlog.
+func TestASlowedEndpointRecoversItsPlaces(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, dir, nil)
+		defer r.end()
+		var running, most, calls atomic.Int64
+		e := target(1, func(context.Context, *hook.Message, *hook.Delivery) *hook.Attempt {
+			n := calls.Add(1)
+			if now := running.Add(1); n > 20 {
+				most.Store(max(most.Load(), now))
+			}
+			defer running.Add(-1)
+			time.Sleep(50 * time.Millisecond)
+			if n <= 20 {
+				return status(503)
+			}
+			return status(200)
+		})
+		e.Concurrency = 8
+		r.endpoints(e)
+		for range 300 {
+			_, err := r.pipeline.Accept(ctx, hook.Incoming{Org: store.DefaultOrg, App: app, Event: hook.Event{Type: "t", DedupeKey: rand.Text()}, ReceivedAt: time.Now(), Body: []byte("{}")})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if most.Load() != 8 || calls.Load() != 320 {
+			t.Errorf("%d at once after it recovered, 8 are right; %d calls, 320 are right", most.Load(), calls.Load())
+		}
+	})
+}
+
+// What goes out again for a duplicate is what was kept, not what came again.
+func TestAForwardedDuplicateCarriesTheFirstBody(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, dir, nil)
+		defer r.end()
+		var bodies []string
+		r.endpoints(target(1, func(_ context.Context, m *hook.Message, _ *hook.Delivery) *hook.Attempt {
+			bodies = append(bodies, string(m.Body))
+			return status(200)
+		}))
+		for _, body := range []string{"first", "second"} {
+			_, err := r.pipeline.Accept(ctx, hook.Incoming{Org: store.DefaultOrg, App: app, Event: hook.Event{Type: "t", DedupeKey: "id:1"}, ReceivedAt: time.Now(), Body: []byte(body), Redeliver: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if len(bodies) != 2 || bodies[0] != "first" || bodies[1] != "first" {
+			t.Errorf("sent %q", bodies)
+		}
+	})
+}

@@ -80,10 +80,24 @@ func (e *endpoint) reserve(size int) bool {
 	return true
 }
 
+// count adds bytes that were read for a job after it was queued.
+func (e *endpoint) count(size int) {
+	e.mu.Lock()
+	e.bytes += int64(size)
+	e.mu.Unlock()
+}
+
 func (e *endpoint) unreserve(size int) {
 	e.mu.Lock()
 	e.reserved--
 	e.bytes -= int64(size)
+	e.mu.Unlock()
+}
+
+// readmit counts a job that was reserved and given back.
+func (e *endpoint) readmit() {
+	e.mu.Lock()
+	e.reserved++
 	e.mu.Unlock()
 }
 
@@ -94,6 +108,11 @@ func (e *endpoint) take(j *job) *job {
 	if e.running < e.limit && e.length() == 0 {
 		e.running++
 		return j
+	}
+	if e.head > len(e.queue)/2 { // a queue that is never empty must not grow by what has left it
+		n := copy(e.queue, e.queue[e.head:])
+		clear(e.queue[n:])
+		e.queue, e.head = e.queue[:n], 0
 	}
 	e.queue = append(e.queue, j)
 	return nil
@@ -113,6 +132,19 @@ func (e *endpoint) finish(delivered, slower bool) *job {
 		e.running--
 		return nil
 	}
+	return e.pop()
+}
+
+// spare is a queued job for which there is a free place, or nil. After an
+// endpoint was slowed down its places come back one by one, and each needs a
+// worker of its own.
+func (e *endpoint) spare() *job {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.running >= e.limit || e.length() == 0 {
+		return nil
+	}
+	e.running++
 	return e.pop()
 }
 

@@ -67,6 +67,9 @@ func (d *Dispatcher) record(records []*hook.Record) bool {
 // settle frees what a recorded job had, and notes when it is due again.
 func (d *Dispatcher) settle(f *finished) {
 	e, r := f.endpoint, f.record
+	if e == nil { // there was no attempt, for there is no endpoint
+		return
+	}
 	e.unreserve(f.job.size)
 	d.bytes.Add(-int64(f.job.size))
 	if r.State == hook.Pending && !r.Refused {

@@ -24,7 +24,9 @@ type Dispatcher interface {
 	// room in memory, else 0.
 	Reserve(endpoint hook.Key, size int) hook.Key
 	Unreserve(endpoint hook.Key, size int)
-	Dispatch(m *hook.Message, deliveries []hook.Delivery)
+	// Dispatch takes what was reserved, each with size bytes. A nil message is
+	// read from the store.
+	Dispatch(m *hook.Message, size int, deliveries []hook.Delivery)
 }
 
 // Routes are the endpoints of each application. It never changes; Update puts
@@ -71,7 +73,11 @@ func (p *Pipeline) Accept(ctx context.Context, in hook.Incoming) (hook.Receipt, 
 	if err != nil {
 		return hook.Receipt{}, err
 	}
-	p.dispatch.Dispatch(&a.Message, a.Deliveries)
+	m := &a.Message
+	if a.Duplicate {
+		m = nil // what goes out again is what was kept first
+	}
+	p.dispatch.Dispatch(m, len(in.Body), a.Deliveries)
 	return hook.Receipt{Message: a.Message.ID, Duplicate: a.Duplicate, Deliveries: len(a.Deliveries)}, nil
 }
 

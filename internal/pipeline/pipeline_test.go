@@ -41,7 +41,7 @@ func (p *parts) Reserve(e hook.Key, size int) hook.Key {
 
 func (p *parts) Unreserve(e hook.Key, size int) { p.reserved[e] -= size }
 
-func (p *parts) Dispatch(_ *hook.Message, d []hook.Delivery) {
+func (p *parts) Dispatch(_ *hook.Message, _ int, d []hook.Delivery) {
 	p.dispatched = append(p.dispatched, d...)
 }
 

@@ -15,7 +15,11 @@ func (s *Store) Append(ctx context.Context, a *hook.Append) error {
 	u := &write{append: a, headers: encodeHeaders(a.Message.Headers), subjects: encodeSubjects(a.Message.Subjects)}
 	const perRow = 64
 	u.size = len(a.Message.Body) + len(u.headers) + len(u.subjects) + perRow*len(a.Deliveries)
-	return s.writer.do(ctx, u)
+	err := s.writer.do(ctx, u)
+	if a.Duplicate && !a.Redeliver {
+		a.Deliveries = nil
+	}
+	return err
 }
 
 func (w *writer) appendAll(ctx context.Context, batch []*write) error {
@@ -65,7 +69,7 @@ func (w *writer) gather(ctx context.Context, u *write, now time.Time) error {
 	r.bodyArgs = append(r.bodyArgs, int64(m.ID), int64(m.Org), blob(m.Body))
 	r.dedupeArgs = append(r.dedupeArgs, int64(m.ID), int64(m.Org), a.Hash[:])
 	for i := range a.Deliveries {
-		a.Deliveries[i].ID = m.ID + 1 + hook.Key(i)
+		a.Deliveries[i].ID, a.Deliveries[i].Trigger = m.ID+1+hook.Key(i), hook.Scheduled
 		w.gatherDelivery(&a.Deliveries[i], m.ID, 0)
 	}
 	return nil
@@ -76,8 +80,7 @@ func (w *writer) gatherDuplicate(ctx context.Context, a *hook.Append, first hook
 	if _, err := w.rows.duplicate.ExecContext(ctx, int64(first), int64(a.Message.Org), ms(a.Message.ReceivedAt)); err != nil {
 		return err
 	}
-	if !a.Redeliver {
-		a.Deliveries = nil
+	if !a.Redeliver { // not made, and left as they are: the batch may be tried again
 		return nil
 	}
 	for i := range a.Deliveries {

@@ -63,8 +63,12 @@ func (s *Store) hold(ctx context.Context, tx *sql.Conn, claimed []hook.Delivery)
 		if err != nil {
 			return err
 		}
-		if n, err := res.RowsAffected(); err != nil || n != 1 {
-			return fmt.Errorf("hold delivery %d: %d rows changed (%w)", d.ID, n, err)
+		n, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if n != 1 {
+			return fmt.Errorf("hold delivery %d: %d rows changed", d.ID, n)
 		}
 		d.Holder = s.incarnation
 	}
@@ -113,7 +117,15 @@ func (s *Store) HeldEndpoints(ctx context.Context) ([]hook.Key, error) {
 // HoldPending makes an endpoint's pending deliveries held: those that nobody has
 // in memory. Those in memory are held one by one, as their turn comes.
 func (s *Store) HoldPending(ctx context.Context, endpoint hook.Key) (int64, error) {
-	return s.changeState(ctx, `UPDATE deliveries SET state = 5, holder = 0 WHERE state = 1 AND endpoint_id = ? AND holder <> ?`, endpoint, s.incarnation)
+	var total int64
+	for {
+		n, err := s.changeState(ctx, `UPDATE deliveries SET state = 5, holder = 0 WHERE id IN (
+			SELECT id FROM deliveries WHERE state = 1 AND endpoint_id = ? AND holder <> ? LIMIT ?)`, endpoint, s.incarnation, stateStep)
+		total += n
+		if err != nil || n < stateStep {
+			return total, err
+		}
+	}
 }
 
 // DisableEndpoint makes an endpoint disabled for a reason, and what it still had
@@ -130,16 +142,6 @@ func (s *Store) DisableEndpoint(ctx context.Context, endpoint hook.Key, reason s
 	return err
 }
 
-// CancelAll cancels what an endpoint still had to get, for it is gone.
-func (s *Store) CancelAll(ctx context.Context, endpoint hook.Key) (int64, error) {
-	pending, err := s.changeState(ctx, `UPDATE deliveries SET state = 4, holder = 0 WHERE state = 1 AND endpoint_id = ?`, endpoint)
-	if err != nil {
-		return 0, err
-	}
-	held, err := s.changeState(ctx, `UPDATE deliveries SET state = 4 WHERE state = 5 AND endpoint_id = ?`, endpoint)
-	return pending + held, err
-}
-
 func (s *Store) changeState(ctx context.Context, query string, args ...any) (n int64, err error) {
 	err = s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
 		res, err := tx.ExecContext(ctx, query, args...)
@@ -152,15 +154,17 @@ func (s *Store) changeState(ctx context.Context, query string, args ...any) (n i
 	return n, err
 }
 
-// ReleaseHeld makes an endpoint's held deliveries pending again, the oldest
-// first, due one every pace from now on, each with a retry window of its own
-// from the moment it is due: who was paused for a month still gets each at
-// least once.
-func (s *Store) ReleaseHeld(ctx context.Context, endpoint hook.Key, now time.Time, pace time.Duration) (int64, error) {
-	const step = 500
-	var total int64
-	for {
-		var n int64
+// stateStep bounds one transaction of those that change the state of many.
+const stateStep = 500
+
+// ReleaseHeld makes up to limit of an endpoint's held deliveries pending again,
+// the oldest first, due one every pace from now on, each with a retry window of
+// its own from the moment it is due: who was paused for a month still gets
+// each at least once.
+func (s *Store) ReleaseHeld(ctx context.Context, endpoint hook.Key, now time.Time, pace time.Duration, limit int) (int64, error) {
+	released := 0
+	for released < limit {
+		step, n := min(stateStep, limit-released), 0
 		err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
 			n = 0
 			keys, err := queryKeys(ctx, tx, "SELECT id FROM deliveries WHERE state = 5 AND endpoint_id = ? ORDER BY id LIMIT ?", endpoint, step)
@@ -168,8 +172,9 @@ func (s *Store) ReleaseHeld(ctx context.Context, endpoint hook.Key, now time.Tim
 				return err
 			}
 			for _, k := range keys {
-				at := ms(now.Add(time.Duration(total+n) * pace))
-				if _, err := tx.ExecContext(ctx, "UPDATE deliveries SET state = 1, next_at = ?, since = ?, failures = 0, holder = 0 WHERE id = ? AND state = 5", at, at, k); err != nil {
+				at := ms(now.Add(time.Duration(released+n) * pace))
+				const q = "UPDATE deliveries SET state = 1, next_at = ?, since = ?, failures = 0, holder = 0 WHERE id = ? AND state = 5"
+				if _, err := tx.ExecContext(ctx, q, at, at, k); err != nil {
 					return err
 				}
 				n++
@@ -177,13 +182,14 @@ func (s *Store) ReleaseHeld(ctx context.Context, endpoint hook.Key, now time.Tim
 			return nil
 		})
 		if err != nil {
-			return total, fmt.Errorf("release held deliveries: %w", err)
+			return int64(released), fmt.Errorf("release held deliveries: %w", err)
 		}
-		total += n
+		released += n
 		if n < step {
-			return total, nil
+			break
 		}
 	}
+	return int64(released), nil
 }
 
 // Resend makes a delivery due now, whatever its state, with a new retry window.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sigpost/sigpost/internal/hook"
@@ -33,6 +34,9 @@ func (s *Store) ApplyFile(ctx context.Context, file []FileSource, prune bool) er
 	}
 	return nil
 }
+
+// freed begins the token of a source that had to give its own up.
+const freed = "gone-"
 
 type applying struct {
 	tx   *sql.Conn
@@ -75,8 +79,13 @@ func (a *applying) source(ctx context.Context, f FileSource) (app hook.Key, err 
 	}
 	if f.Token != "" {
 		token = f.Token.Reveal()
-	} else if token == "" || token == f.Name {
+	} else if len(token) < leastToken || token == f.Name || strings.HasPrefix(token, freed) {
 		token = newToken()
+	}
+	// Sources that left the file, or that come later in it, give the token up.
+	const free = "UPDATE sources SET token = '" + freed + "' || id WHERE token = ? AND name <> ? AND disabled = 1"
+	if _, err := a.tx.ExecContext(ctx, free, token, f.Name); err != nil {
+		return 0, err
 	}
 	if id != 0 {
 		_, err = a.tx.ExecContext(ctx, "UPDATE sources SET provider = ?, token = ?, managed_by = 'file', disabled = 0 WHERE id = ?", f.Provider, token, id)

@@ -250,8 +250,11 @@ func (s *Store) closeFiles() error {
 		errs = append(errs, s.read.Close())
 	}
 	if s.write != nil {
-		_, err := s.write.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
-		errs = append(errs, err, s.write.Close())
+		if s.writer != nil { // else it did not open, and is left as it is
+			_, err := s.write.Exec("PRAGMA wal_checkpoint(TRUNCATE)")
+			errs = append(errs, err)
+		}
+		errs = append(errs, s.write.Close())
 	}
 	return errors.Join(append(errs, s.lock.Unlock())...)
 }
@@ -291,10 +294,13 @@ func queryKeys(ctx context.Context, db interface {
 	return keys, rows.Err()
 }
 
-// Ping says whether the store can be read and written.
+// Ping says whether the store can be read and written: it does both.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.read.QueryRowContext(ctx, "SELECT 1").Scan(new(int)); err != nil {
 		return fmt.Errorf("read store: %w", err)
 	}
-	return s.writer.exec(ctx, func(context.Context, *sql.Conn) error { return nil })
+	return s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO meta (name, value) VALUES ('checked_at', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", ms(time.Now()))
+		return err
+	})
 }

@@ -212,6 +212,9 @@ func (w *writer) transact(batch []*write) {
 func (w *writer) try(batch []*write) (err error) {
 	ctx := context.Background() // never cut a transaction short
 	clear(w.fresh)
+	for _, u := range batch {
+		u.err = nil
+	}
 	if _, err := w.begin.ExecContext(ctx); err != nil {
 		return storeError("begin", err)
 	}
@@ -232,7 +235,9 @@ func (w *writer) try(batch []*write) (err error) {
 		if u.other == nil {
 			continue
 		}
-		if err := u.other(ctx, w.conn); err != nil {
+		if err := u.other(ctx, w.conn); refused(err) {
+			u.err = err // it wrote nothing, and is nobody else's trouble
+		} else if err != nil {
 			return storeError("write", err)
 		}
 	}
@@ -247,6 +252,12 @@ func (w *writer) try(batch []*write) (err error) {
 	default:
 	}
 	return nil
+}
+
+// refused says that a unit decided against writing. Units decide before they write.
+func refused(err error) bool {
+	e, ok := errors.AsType[*hook.Error](err)
+	return ok && e.Code != hook.CodeUnavailable && e.Code != hook.CodeInternal
 }
 
 // storeError marks err as own trouble, unless it says more itself.

@@ -1,7 +1,7 @@
 -- The first schema. docs/ARCHITECTURE.md ("The first migration") says why each
 -- column is where it is; what decides the speed of this file is which pages a
 -- commit dirties, so the hot tables (messages, bodies, dedupe, deliveries,
--- attempts) have one rising integer key and no index but the one for what is due.
+-- attempts) have one rising integer key, and no index but partial ones of few rows.
 --
 -- Times are milliseconds since 1970 UTC, durations microseconds.
 
@@ -81,11 +81,11 @@ CREATE TABLE messages (
     event_type  TEXT NOT NULL,
     event_id    TEXT,                     -- the provider's own id
     family      TEXT,
-    subjects    TEXT,                     -- JSON: [{"kind":…,"id":…}]
+    subjects    TEXT,                     -- JSON: [[kind,id],…]
     occurred_at INTEGER,
     rank        INTEGER NOT NULL,
     received_at INTEGER NOT NULL,
-    headers     TEXT NOT NULL,            -- JSON: [{"name":…,"value":…}]
+    headers     TEXT NOT NULL,            -- JSON: [[name,value],…], as received
     size        INTEGER NOT NULL,
     fanout      INTEGER NOT NULL          -- deliveries id+1 … id+fanout belong to it
 );
@@ -163,10 +163,10 @@ CREATE TABLE rejected (
     method      TEXT NOT NULL,
     url         TEXT NOT NULL,
     headers     TEXT NOT NULL,
-    body        BLOB NOT NULL,
     size        INTEGER NOT NULL,
     quarantined INTEGER NOT NULL,
-    accepted    INTEGER NOT NULL          -- the message it became, 0: none
+    accepted    INTEGER NOT NULL,         -- the message it became, 0: none
+    body        BLOB NOT NULL             -- last: the others are read without it
 );
 CREATE INDEX rejected_source ON rejected (source_id, id);
 

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -42,6 +43,7 @@ func Run(t *testing.T, open Opener) {
 		{"RejectedAreBounded", rejectedBounds},
 		{"QuarantineIsNeverDropped", quarantine},
 		{"FileDecidesAboutSourcesAndEndpoints", applyFile},
+		{"TokensMoveBetweenSources", tokens},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -289,7 +291,7 @@ func heldReleased(t *testing.T, open Opener) {
 		t.Fatalf("held deliveries were claimed: %+v", claimed)
 	}
 	now := time.Now().Add(30 * 24 * time.Hour).Truncate(time.Millisecond)
-	n, err := s.ReleaseHeld(ctx, endpoint, now, time.Second)
+	n, err := s.ReleaseHeld(ctx, endpoint, now, time.Second, 100)
 	must(t, err)
 	d := deliveries(t, s, &last.Message)[0]
 	if n != 3 || d.State != hook.Pending || !d.NextAt.Equal(now.Add(2*time.Second)) || !d.Since.Equal(d.NextAt) {
@@ -478,5 +480,41 @@ func applyFile(t *testing.T, open Opener) {
 	must(t, s.ApplyFile(ctx, file, false))
 	if back, _ := s.Sources(ctx); len(back) != 2 || back[1].Token == token {
 		t.Errorf("a source that was deleted came back with its old token")
+	}
+}
+
+func tokens(t *testing.T, open Opener) {
+	s := open(t, t.Name())
+	apply := func(file ...store.FileSource) map[string]string {
+		t.Helper()
+		for i := range file {
+			file[i].Provider = "p"
+		}
+		must(t, s.ApplyFile(ctx, file, false))
+		sources, err := s.Sources(ctx)
+		must(t, err)
+		got := map[string]string{}
+		for _, x := range sources {
+			if !x.Disabled {
+				got[x.Name] = x.Token.Reveal()
+			}
+		}
+		return got
+	}
+	apply(store.FileSource{Name: "a", Token: "one"}, store.FileSource{Name: "b", Token: "two"})
+	if d := cmp.Diff(map[string]string{"a": "two", "b": "one"}, apply(store.FileSource{Name: "a", Token: "two"}, store.FileSource{Name: "b", Token: "one"})); d != "" {
+		t.Errorf("swapped (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(map[string]string{"c": "two", "b": "one"}, apply(store.FileSource{Name: "c", Token: "two"}, store.FileSource{Name: "b", Token: "one"})); d != "" {
+		t.Errorf("renamed (-want +got):\n%s", d)
+	}
+	got := apply(store.FileSource{Name: "a"}, store.FileSource{Name: "b"})
+	for name, token := range got {
+		if len(token) < 22 || strings.HasPrefix(token, "gone-") {
+			t.Errorf("%s has a token that can be guessed: %q", name, token)
+		}
+	}
+	if d := cmp.Diff(got, apply(store.FileSource{Name: "a"}, store.FileSource{Name: "b"})); d != "" {
+		t.Errorf("a random token did not stay:\n%s", d)
 	}
 }
