@@ -3,6 +3,7 @@ package signature
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -55,6 +56,9 @@ const (
 	CodeTruncatedBody    = "truncated-body"
 	CodeContentEncoding  = "content-encoding"
 	CodeBodyTooLong      = "body-too-long"
+	CodeHeaderRenamed    = "header-renamed"
+	CodeTruncatedHeader  = "truncated-header"
+	CodeBodyEscaped      = "body-escaped"
 	CodeNothingFound     = "nothing-found"
 )
 
@@ -121,7 +125,7 @@ func (e *explainer) add(code, message, fix string) {
 func (e *explainer) plain() (valid bool) {
 	var live, names []string
 	for _, k := range e.secrets {
-		if !k.Previous && k.Value != "" {
+		if !k.Previous && !isBlank(k.Value) {
 			live, names = append(live, k.Value), append(names, k.Name)
 		}
 	}
@@ -167,7 +171,9 @@ func (e *explainer) hunt() {
 	if len(e.findings) > 0 && e.findings[0].Code == CodeClockSkew {
 		return
 	}
+	e.otherName()
 	e.otherForm()
+	e.cutSignature()
 	e.otherSecret()
 	if len(e.request.Body) > explainBody {
 		e.add(CodeBodyTooLong, "the body is longer than 256 KiB, so changes of it were not tried", "")
@@ -178,14 +184,22 @@ func (e *explainer) hunt() {
 	e.otherProvider()
 }
 
-// verifies tries a request with one secret at the time when it says it was
-// signed, within the bound of tries.
-func (e *explainer) verifies(s Scheme, r Request, secret string) bool {
-	if e.tries >= explainTries || e.hashed >= explainBytes || secret == "" {
+// spend takes one try from what is left of the bounds; false when nothing is.
+func (e *explainer) spend() bool {
+	if e.tries >= explainTries || e.hashed >= explainBytes {
 		return false
 	}
 	e.tries++
-	e.hashed += len(r.Body)
+	e.hashed += len(e.request.Body)
+	return true
+}
+
+// verifies tries a request with one secret at the time when it says it was
+// signed, within the bound of tries.
+func (e *explainer) verifies(s Scheme, r Request, secret string) bool {
+	if secret == "" || !e.spend() {
+		return false
+	}
 	_, err := s.Verify(r, e.now, secret)
 	return err == nil || errors.Is(err, ErrTimestamp)
 }
@@ -194,10 +208,10 @@ func (e *explainer) verifies(s Scheme, r Request, secret string) bool {
 func (e *explainer) otherSecret() {
 	for _, k := range e.secrets {
 		if k.Previous && e.verifies(e.scheme, e.request, k.Value) {
-			e.add(CodePreviousSecret, "it is signed with "+k.Name+", a previous secret that is not live any more", "let the provider use the new secret, or keep the old one live until it does")
+			e.previous(k)
 		}
-		if t := strings.TrimSpace(k.Value); t != k.Value && e.verifies(e.scheme, e.request, t) {
-			e.add(CodeSecretWhitespace, k.Name+" has white space around it; without it the signature is good", "remove the white space (often a newline from a file or a copy)")
+		if t := strings.Trim(k.Value, " \t\r\n\"'"); t != k.Value && e.verifies(e.scheme, e.request, t) {
+			e.add(CodeSecretWhitespace, k.Name+" has white space or quotes around it; without them the signature is good", "remove them (often a newline from a file, or quotes from an environment file)")
 		}
 		for _, pad := range []string{"\n", " ", "\r\n"} {
 			if !strings.HasSuffix(k.Value, pad) && e.verifies(e.scheme, e.request, k.Value+pad) {
@@ -206,6 +220,10 @@ func (e *explainer) otherSecret() {
 		}
 		e.otherKey(k)
 	}
+}
+
+func (e *explainer) previous(k KnownSecret) {
+	e.add(CodePreviousSecret, "it is signed with "+k.Name+", a previous secret that is not live any more", "let the provider use the new secret, or keep the old one live until it does")
 }
 
 // otherKey reads a secret as other schemes would.
@@ -230,7 +248,7 @@ func (e *explainer) otherKey(k KnownSecret) {
 			e.add(CodeSecretDecoded, "the signature is good with "+k.Name+" taken "+form.words, "the sender uses another form of the key than "+e.scheme.Name+" does; is the provider of this source the right one?")
 		}
 	}
-	if bare, ok := strings.CutPrefix(k.Value, "whsec_"); ok && e.verifies(e.scheme, e.request, bare) {
+	if bare, ok := strings.CutPrefix(k.Value, "whsec_"); ok && e.scheme.withDefaults().Variants[variantOf(e.scheme, k.Value)].Key == KeyText && e.verifies(e.scheme, e.request, bare) {
 		e.add(CodeSecretDecoded, "the signature is good with "+k.Name+" without its whsec_", "enter the whole secret at the sender, whsec_ included")
 	}
 }
@@ -244,6 +262,7 @@ func (e *explainer) otherForm() {
 	}
 	base := e.scheme.withDefaults()
 	bare := value
+	bare = strings.Trim(bare, "\"' ")
 	for _, p := range []string{"sha256=", "sha1=", "v0=", "v1,", "v1="} {
 		bare = strings.TrimPrefix(bare, p)
 	}
@@ -276,12 +295,15 @@ func (e *explainer) otherForm() {
 
 // otherBody tries what parsers, editors and proxies do to a body.
 func (e *explainer) otherBody() {
-	for _, c := range rewrites(e.request.Body) {
+	for _, c := range append(rewrites(e.request.Body), unpacked(e.request.Body)...) {
 		r := e.request
 		r.Body = c.body
 		for _, k := range e.secrets {
 			if e.verifies(e.scheme, r, k.Value) {
 				e.add(c.code, c.message, c.fix)
+				if k.Previous {
+					e.previous(k)
+				}
 				return
 			}
 		}
@@ -294,7 +316,10 @@ func (e *explainer) otherBody() {
 // truncated looks for signs that a part of the body is missing.
 func (e *explainer) truncated() {
 	body := e.request.Body
+	length, err := strconv.Atoi(e.request.Header.Get("Content-Length"))
 	switch {
+	case len(body) > 0 && err == nil && length > len(body):
+		e.add(CodeTruncatedBody, fmt.Sprintf("the body has %d bytes, and its Content-Length says %d", len(body), length), "see what cuts or decodes bodies in front; only so much of a rejected body may have been kept")
 	case len(body) == 0:
 		e.add(CodeTruncatedBody, "the body is empty", "see that nothing in front reads the body before it is passed on")
 	case unclosed(body):

@@ -13,6 +13,7 @@ import (
 const (
 	maxHeader     = 8 << 10
 	maxSignatures = 32
+	maxEd25519    = 8  // signatures; each costs two passes over the body
 	maxDigits     = 18 // of a timestamp: fits an int64 in any unit
 )
 
@@ -55,11 +56,26 @@ func (s *Scheme) headerSets() []headerSet {
 // one set, so that nobody can put an unsigned id beside a signature.
 func arrived(sets []headerSet, h http.Header) (headerSet, bool) {
 	for _, set := range sets {
-		if len(h[set.key.Header]) > 0 {
+		if len(values(h, set.key.Header)) > 0 {
 			return set, true
 		}
 	}
 	return sets[0], false
+}
+
+// values are those of a header. Requests from net/http have canonical keys; the
+// second look is for header maps made by hand.
+func values(h http.Header, key string) []string {
+	if v := h[key]; len(v) > 0 {
+		return v
+	}
+	var all []string
+	for k, v := range h {
+		if len(k) == len(key) && strings.EqualFold(k, key) {
+			all = append(all, v...)
+		}
+	}
+	return all
 }
 
 // read reads the headers of a request. into keeps its signatures' memory.
@@ -69,18 +85,18 @@ func (s *Scheme) read(sets []headerSet, r Request, into *received) error {
 		return missing(names.Header)
 	}
 	into.message = message{url: r.URL, method: r.Method, body: r.Body}
-	if err := s.readList(names.Header, r.Header[names.key.Header], into); err != nil {
+	if err := s.readList(names.Header, values(r.Header, names.key.Header), into); err != nil {
 		return err
 	}
 	if names.IDHeader != "" {
-		id, err := one(names.IDHeader, r.Header[names.key.IDHeader])
+		id, err := one(names.IDHeader, values(r.Header, names.key.IDHeader))
 		if err != nil {
 			return err
 		}
 		into.id = id
 	}
 	if names.TimestampHeader != "" {
-		text, err := one(names.TimestampHeader, r.Header[names.key.TimestampHeader])
+		text, err := one(names.TimestampHeader, values(r.Header, names.key.TimestampHeader))
 		if err != nil {
 			return err
 		}
@@ -147,6 +163,9 @@ func (s *Scheme) readList(header string, values []string, into *received) error 
 	if len(into.signatures) == 0 {
 		return malformed(header, "no signature of the form "+s.form()+" is in it")
 	}
+	if s.countOf(Ed25519, into.signatures) > maxEd25519 {
+		return malformed(header, "it has more than 8 ed25519 signatures")
+	}
 	if s.Multi == MultiNone && len(into.signatures) > 1 { // pairs can repeat a name
 		return malformed(header, "it has more than one signature")
 	}
@@ -154,6 +173,16 @@ func (s *Scheme) readList(header string, values []string, into *received) error 
 		return malformed(header, "it has no "+s.TimestampPair+"=")
 	}
 	return nil
+}
+
+func (s *Scheme) countOf(a Algorithm, signatures []found) int {
+	n := 0
+	for i := range signatures {
+		if s.Variants[signatures[i].variant].Algorithm == a {
+			n++
+		}
+	}
+	return n
 }
 
 // cut takes one entry off a list.

@@ -60,7 +60,7 @@ func newKeys(s Scheme, secrets []string, signing bool) ([]key, error) {
 		k, reason := newKey(s, secret, signing)
 		if reason != "" {
 			kind := ErrBadSecret
-			if secret == "" {
+			if isBlank(secret) {
 				kind = ErrNoSecret
 			}
 			return nil, &SecretError{Index: i, Reason: reason, kind: kind}
@@ -72,7 +72,7 @@ func newKeys(s Scheme, secrets []string, signing bool) ([]key, error) {
 
 // newKey decodes one secret, or says what is wrong with it.
 func newKey(s Scheme, secret string, signing bool) (k key, reason string) {
-	if secret == "" {
+	if isBlank(secret) {
 		return k, "it is empty"
 	}
 	k.variant = variantOf(s, secret)
@@ -92,6 +92,10 @@ func newKey(s Scheme, secret string, signing bool) (k key, reason string) {
 	isPrivate := v.KeyPrefix != "" && strings.HasPrefix(secret, v.KeyPrefix)
 	return k, k.ed25519(raw, isPublic || !isPrivate && !signing && len(raw) == ed25519.PublicKeySize, signing)
 }
+
+// isBlank reports whether a secret is empty or white space only, which is what a
+// variable that was never set looks like.
+func isBlank(secret string) bool { return strings.TrimSpace(secret) == "" }
 
 func (k *key) ed25519(raw []byte, isPublic, signing bool) (reason string) {
 	switch {

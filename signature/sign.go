@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -53,10 +54,14 @@ func NewSigner(s Scheme, secrets ...string) (*Signer, error) {
 // Sign makes the headers of a signed request: id and timestamp where the scheme
 // has headers for them, then the signature or the list of signatures. It is
 // pure. The error is ErrMissingHeader when the id or the timestamp that the
-// scheme signs is not given, or could not stand in a header.
+// scheme signs is not given, or could not stand in a header; another error when
+// the scheme signs the URL or the method and the content has none.
 func (s *Signer) Sign(c Content) ([]HeaderField, error) {
 	m := message{id: c.ID, url: c.URL, method: c.Method, body: c.Body}
 	sc := &s.scheme
+	if has(s.pieces, url) && c.URL == "" || has(s.pieces, method) && c.Method == "" {
+		return nil, fmt.Errorf("sign as %s: the scheme signs {url} or {method}, and the content has none", sc.Name)
+	}
 	fields := make([]HeaderField, 0, 3)
 	if sc.IDHeader != "" {
 		if !canStandInHeader(c.ID) {
@@ -125,7 +130,8 @@ func (s *Signer) appendOne(out []byte, k *key, m *message) []byte {
 // canStandInHeader reports whether a header's value would arrive as it was
 // written: HTTP cuts white space at its ends.
 func canStandInHeader(value string) bool {
-	return value != "" && len(value) <= maxHeader && strings.TrimSpace(value) == value && !strings.ContainsAny(value, "\r\n\x00")
+	isControl := func(c rune) bool { return c < ' ' || c == 0x7f }
+	return value != "" && len(value) <= maxHeader && strings.TrimSpace(value) == value && !strings.ContainsFunc(value, isControl)
 }
 
 func formatTimestamp(t time.Time, unit TimestampUnit) string {

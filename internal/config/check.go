@@ -22,29 +22,41 @@ func (l *loader) check() {
 		l.fault("data", "is empty; name a directory, for example %s", DefaultData)
 	}
 	if c.PublicURL != "" {
-		if u, err := url.Parse(c.PublicURL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.User != nil {
-			l.fault("public_url", "%q is not an http or https URL without user and query, for example https://hooks.example.com", c.PublicURL)
-		}
+		l.publicURL(c.PublicURL)
 	}
+	l.networks()
 	if c.EgressProxy != "" {
 		if u, err := url.Parse(c.EgressProxy); err != nil || !slices.Contains([]string{"http", "https", "socks5"}, u.Scheme) || u.Host == "" {
 			l.fault("egress_proxy", "is not a URL like http://proxy.internal:3128 (http, https or socks5)")
 		}
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
-		l.fault("tls", "needs both cert and key, or neither")
+		l.fault("tls", "has only one of cert and key; give both files, or neither")
 	}
 	l.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	l.oneOf("log.format", c.Log.Format, "text", "json")
 	if c.ShutdownTimeout < time.Second || c.ShutdownTimeout > 10*time.Minute {
 		l.fault("shutdown_timeout", "%s is not between 1s and 10m", c.ShutdownTimeout)
 	}
-	for _, raw := range c.Providers {
-		l.add(l.Catalog.Define(raw))
+	if c.IntakeListen != "" && c.IntakeListen == c.Listen {
+		l.fault("intake_listen", "%q is the address of listen, which serves everything; choose another, or leave intake_listen out", c.IntakeListen)
+	}
+	for i, raw := range c.Providers {
+		l.add("providers["+strconv.Itoa(i)+"]", l.Catalog.Define(raw))
 	}
 	names, tokens := map[string]int{}, map[string]int{}
 	for i := range c.Sources {
 		l.source(i, &c.Sources[i], names, tokens)
+	}
+}
+
+func (l *loader) publicURL(text string) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.User != nil: // may hold a password
+		l.fault("public_url", "is not a URL without user and password, for example https://hooks.example.com")
+	case u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "":
+		l.fault("public_url", "%q is not an http or https URL without query and fragment, for example https://hooks.example.com", text)
 	}
 }
 
@@ -56,7 +68,7 @@ func (l *loader) address(at, value string, needed bool) {
 		return
 	}
 	_, port, err := net.SplitHostPort(value)
-	if n, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil || n > 65535 {
+	if _, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil {
 		l.fault(at, "%q is not an address with a port, for example %s or :8080", value, defaultListen)
 	}
 }
@@ -83,10 +95,14 @@ const leastToken = 22
 
 func (l *loader) source(i int, s *Source, names, tokens map[string]int) {
 	at := "sources[" + strconv.Itoa(i) + "]"
-	if !sourceName.MatchString(s.Name) {
+	first, taken := names[s.Name]
+	switch {
+	case s.Name == "":
+		l.fault(at+".name", "is missing; give the source a name of letters, digits, - _ and .")
+	case !sourceName.MatchString(s.Name) || dots(s.Name):
 		l.fault(at+".name", "%q is not a name of 1 to 60 letters, digits, - _ and .", s.Name)
-	} else if first, ok := names[s.Name]; ok {
-		l.fault(at+".name", "%q is the name of sources[%d] already", s.Name, first)
+	case taken:
+		l.fault(at+".name", "%q is the name of sources[%d] already; choose another", s.Name, first)
 	}
 	names[s.Name] = i
 	if s.OnBadSignature == "" {
@@ -101,17 +117,8 @@ func (l *loader) source(i int, s *Source, names, tokens map[string]int) {
 		l.fault(at+".max_body", "%s is not between 1 byte and %s", s.MaxBody, Size(limitMaxBody))
 	}
 	l.provider(at, s)
-	token := s.Token.Reveal()
-	if token == "" {
-		token = s.Name
-	}
-	if first, ok := tokens[token]; ok && token != "" {
-		l.fault(at+".token", "sources[%d] has the same URL; give each source a token of its own", first)
-	}
-	tokens[token] = i
-	if s.Token != "" && !tokenText.MatchString(s.Token.Reveal()) {
-		l.fault(at+".token", "has characters that a URL would change; use letters, digits, - _ . ~")
-	}
+	l.token(at, i, s, tokens)
+	l.forwardHeaders(at, s.ForwardHeaders)
 	if len(s.Endpoints) > limitEndpoints {
 		l.fault(at+".endpoints", "%d are too many; a source takes at most %d", len(s.Endpoints), limitEndpoints)
 	}
@@ -119,6 +126,28 @@ func (l *loader) source(i int, s *Source, names, tokens map[string]int) {
 	for j := range s.Endpoints {
 		l.endpoint(fmt.Sprintf("%s.endpoints[%d]", at, j), j, &s.Endpoints[j], endpoints)
 	}
+}
+
+// dots says whether a name is one that paths of URLs do not keep.
+func dots(name string) bool { return name == "." || name == ".." }
+
+// token checks the last part of the source's URL: its token, or else its name.
+func (l *loader) token(at string, i int, s *Source, tokens map[string]int) {
+	token := s.Token.Reveal()
+	if token != "" && (!tokenText.MatchString(token) || dots(token)) {
+		l.fault(at+".token", "has characters that a URL would change, or more than 200; use letters, digits, - _ . ~")
+	}
+	if token == "" {
+		if facts, err := l.Catalog.Facts(s.Provider); err != nil || !facts.Signed {
+			return // a random one is made
+		}
+		token = s.Name
+	}
+	first, taken := tokens[token]
+	if taken && l.cfg.Sources[first].Name != s.Name { // double names have their own fault
+		l.fault(at+".token", "sources[%d] has the same URL; give each source a token of its own", first)
+	}
+	tokens[token] = i
 }
 
 // provider checks what depends on the source's provider.
@@ -133,19 +162,18 @@ func (l *loader) provider(at string, s *Source) {
 		return
 	}
 	switch {
-	case facts.Signed && len(s.Secrets) == 0:
+	case facts.Signed && len(s.Secrets) == 0 && s.SecretFile == "" && s.SecretsFile == "": // a file has its own fault
 		l.fault(at+".secrets", "is empty, but %s signs its webhooks; put the secret there that %s has", s.Provider, s.Provider)
 	case !facts.Signed && len(s.Secrets) > 0:
 		l.fault(at+".secrets", "%s does not sign, so there is nothing to verify; leave secrets out", s.Provider)
+		return
 	case !facts.Signed && s.Token != "" && len(s.Token.Reveal()) < leastToken:
 		l.fault(at+".token", "is all that protects a source whose provider does not sign, so it needs at least %d random characters; leave it out and one is made", leastToken)
 	}
 	for j, secret := range s.Secrets {
-		key := fmt.Sprintf("%s.secrets[%d]", at, j)
+		key := secretAt(at, j, s.Secret != "")
 		if secret == "" {
-			if !l.faulted(key) {
-				l.fault(key, "is empty")
-			}
+			l.fault(key, "is empty")
 			continue
 		}
 		for _, problem := range facts.CheckSecret(secret.Reveal()) {

@@ -4,7 +4,6 @@
 package config
 
 import (
-	"net/netip"
 	"path/filepath"
 	"time"
 
@@ -62,7 +61,10 @@ type Source struct {
 	// where the provider does not sign.
 	Token     hook.Secret `yaml:"token"`
 	TokenFile string      `yaml:"token_file"`
-	// Secrets may all be live at once.
+	// Secret, SecretFile, Secrets and SecretsFile all end up in Secrets. They
+	// may all be live at once.
+	Secret      hook.Secret   `yaml:"secret"`
+	SecretFile  string        `yaml:"secret_file"`
 	Secrets     []hook.Secret `yaml:"secrets"`
 	SecretsFile string        `yaml:"secrets_file"` // one a line
 	// AuthClient must come in the provider's header for it.
@@ -111,32 +113,6 @@ type Signature struct {
 	SecretFile string      `yaml:"secret_file"`
 }
 
-// Network is a prefix in which a single address stands for itself.
-type Network struct{ netip.Prefix }
-
-// UnmarshalText reads "10.0.0.0/8" or "10.0.0.1".
-func (n *Network) UnmarshalText(text []byte) error {
-	if addr, err := netip.ParseAddr(string(text)); err == nil {
-		n.Prefix = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen())
-		return nil
-	}
-	p, err := netip.ParsePrefix(string(text))
-	if err != nil {
-		return errNetwork
-	}
-	n.Prefix = p.Masked()
-	return nil
-}
-
-// Prefixes are networks as prefixes.
-func Prefixes(networks []Network) []netip.Prefix {
-	out := make([]netip.Prefix, len(networks))
-	for i, n := range networks {
-		out[i] = n.Prefix
-	}
-	return out
-}
-
 const (
 	// DefaultData is the data directory when none is named.
 	DefaultData = "./sigpost-data"
@@ -166,6 +142,8 @@ type ProviderFacts struct {
 	FlowID        bool // its events carry a flow id
 	HasAddresses  bool // it publishes the addresses that it sends from
 	HasSendPolicy bool
+	HTTPSOnly     bool // it posts to https URLs only
+	StandardPort  bool // it posts to the standard port only
 	// CheckSecret says in words what is wrong with a secret by the provider's rules.
 	CheckSecret func(secret string) []string
 }

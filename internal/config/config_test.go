@@ -30,7 +30,7 @@ func (p *providers) Facts(name string) (ProviderFacts, error) {
 	fine := func(string) []string { return nil }
 	switch name {
 	case "veriff":
-		return ProviderFacts{Signed: true, AuthClient: true, HasSendPolicy: true, CheckSecret: fine}, nil
+		return ProviderFacts{Signed: true, AuthClient: true, HasSendPolicy: true, HTTPSOnly: true, StandardPort: true, CheckSecret: fine}, nil
 	case "metamap":
 		return ProviderFacts{Signed: true, FlowID: true, HasAddresses: true, CheckSecret: func(s string) []string {
 			if len(s) < 16 {
@@ -169,7 +169,7 @@ sources:
 		`line 1: listen: "nowhere" is not an address with a port`,
 		`line 2: public_url: "hooks.example.com" is not an http or https URL`,
 		`line 3: allow_nets[0]: `, `line 4: lisen: `, `did you mean "listen"?`,
-		`line 5: tls: needs both cert and key`,
+		`line 5: tls: has only one of cert and key`,
 		`line 6: log.level: "wran" is not one of debug, info, warn, error; did you mean "warn"?`,
 		`line 7: shutdown_timeout: `,
 		`line 9: sources[0].name: "bad name"`, `line 10: sources[0].provider: there is no provider "verif"; did you mean "veriff"?`,
@@ -179,7 +179,7 @@ sources:
 		`sources[2].name: "m" is the name of sources[1] already`, `sources[2].secrets: is empty, but veriff signs`, `sources[2].flow_id: `, `sources[2].provider_ips: `,
 		`sources[2].endpoints[0].url: "ftp://x" begins with "ftp:"`, `sources[2].endpoints[1].url: has a user name`,
 		`sources[2].endpoints[2].url: 10.0.0.1 is on a private network, to which nothing is sent unless you allow it; add "10.0.0.1/32" to allow_nets`,
-		`sources[2].endpoints[3].url: 127.0.0.1 is on a private network`,
+		`sources[2].endpoints[3].url: localhost is on a private network`,
 		`sources[2].endpoints[4].event_types[0]: "a b" is not an event type`, `sources[2].endpoints[4].timeout: 2m0s is not between 1s and 1m`,
 		`sources[2].endpoints[4].headers.Host: this header is set by sigpost`, `sources[2].endpoints[4].headers: "X Y" is not a valid header name`,
 		`sources[2].endpoints[4].headers.X-Ok: its value has characters`, `sources[2].endpoints[4].policy: it is not known how metamap delivers`,

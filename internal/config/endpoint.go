@@ -3,7 +3,6 @@ package config
 import (
 	"encoding/base64"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -57,10 +56,23 @@ func (l *loader) endpoint(at string, j int, e *Endpoint, known map[string]int) {
 	if e.Policy == "" {
 		return
 	}
-	if facts, err := l.Catalog.Facts(e.Policy); err != nil {
+	facts, err := l.Catalog.Facts(e.Policy)
+	if err != nil {
 		l.fault(at+".policy", "%v", err)
-	} else if !facts.HasSendPolicy {
+		return
+	}
+	if !facts.HasSendPolicy {
 		l.fault(at+".policy", "it is not known how %s delivers; leave policy out", e.Policy)
+	}
+	u, err := url.Parse(e.URL)
+	if err != nil {
+		return // said already
+	}
+	if facts.HTTPSOnly && u.Scheme == "http" {
+		l.fault(at+".url", "%q is not https, and %s posts to https URLs only; use https, or leave policy out", shown(u), e.Policy)
+	}
+	if standard := map[string]string{"http": "80", "https": "443"}[u.Scheme]; facts.StandardPort && u.Port() != "" && u.Port() != standard {
+		l.fault(at+".url", "%q has the port %s, and %s posts to the standard port only; leave the port or policy out", shown(u), u.Port(), e.Policy)
 	}
 }
 
@@ -89,11 +101,7 @@ func (l *loader) endpointSecrets(at string, e *Endpoint) {
 	}
 	for k, secret := range e.Secrets {
 		if !goodSecret(secret) {
-			key := at + ".secret"
-			if e.Secret == "" || k > 0 {
-				key = fmt.Sprintf("%s.secrets[%d]", at, k)
-			}
-			l.fault(key, "is not whsec_ and 24 to 64 bytes in base64; leave it out and one is made, which `sigpost endpoint secret` shows")
+			l.fault(secretAt(at, k, e.Secret != ""), "is not whsec_ and 24 to 64 bytes in base64; leave it out and one is made, which `sigpost endpoint secret` shows")
 		}
 	}
 }
@@ -137,30 +145,13 @@ func (l *loader) endpointURL(at, text string) {
 // shown is a URL without what may be a secret in it.
 func shown(u *url.URL) string { return u.Scheme + "://" + u.Host + u.EscapedPath() }
 
-// network refuses addresses that are private and that allow_nets does not open.
-func (l *loader) network(at, host string) {
-	name := strings.TrimSuffix(strings.ToLower(host), ".")
-	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
-		host = "127.0.0.1"
-	}
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return // a name: the dialer sees what it resolves to
-	}
-	addr = addr.Unmap().WithZone("")
-	private := addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() || addr.IsUnspecified() || addr.IsMulticast()
-	allowed := slices.ContainsFunc(l.cfg.AllowNets, func(n Network) bool { return n.Contains(addr) })
-	if private && !allowed {
-		l.fault(at, "%s is on a private network, to which nothing is sent unless you allow it; add %q to allow_nets", host, netip.PrefixFrom(addr, addr.BitLen()))
-	}
-}
-
 // ownHeaders are set by Sigpost or belong to one connection.
 var ownHeaders = []string{
 	"Connection", "Content-Length", "Content-Type", "Content-Encoding", "Expect", "Host", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent",
 }
 
 func (l *loader) headers(at string, headers map[string]string) {
+	seen := map[string]string{}
 	for _, name := range sortedKeys(headers) {
 		key := at + "." + name
 		lower := strings.ToLower(name)
@@ -172,6 +163,28 @@ func (l *loader) headers(at string, headers map[string]string) {
 			l.fault(key, "this header is set by sigpost or by the connection; choose another name")
 		case !httpguts.ValidHeaderFieldValue(headers[name]):
 			l.fault(key, "its value has characters that a header cannot carry, such as a line break")
+		case seen[lower] != "":
+			l.fault(key, "this is the same header as %s; keep one", seen[lower])
+		}
+		seen[lower] = name
+	}
+}
+
+// neverForwarded belong to one connection or to our own URL. A source cannot
+// allow them, unlike those that are withheld because they may hold a secret.
+var neverForwarded = []string{
+	"Connection", "Content-Length", "Expect", "Host", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+func (l *loader) forwardHeaders(at string, names []string) {
+	for i, name := range names {
+		key := fmt.Sprintf("%s.forward_headers[%d]", at, i)
+		switch {
+		case !httpguts.ValidHeaderFieldName(name):
+			l.fault(key, "%.60q is not a valid header name", name)
+		case slices.ContainsFunc(neverForwarded, func(never string) bool { return strings.EqualFold(never, name) }),
+			strings.HasPrefix(strings.ToLower(name), "proxy-"), strings.HasPrefix(strings.ToLower(name), "sigpost-"):
+			l.fault(key, "%q belongs to one connection or to sigpost and is never forwarded; leave it out", name)
 		}
 	}
 }

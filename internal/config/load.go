@@ -1,9 +1,11 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,12 +29,25 @@ type Options struct {
 	Catalog Catalog
 }
 
-// settings are the keys that the environment (SIGPOST_ and the upper-case
-// name) and flags may set.
-var settings = []struct {
+// setting is a key outside of the file: its name there, and how it is set.
+type setting struct {
 	name string
 	set  func(c *Config, value string) error
-}{
+}
+
+// key is what the file calls the setting: log_level is log.level there.
+func (s setting) key() string {
+	for _, group := range []string{"tls", "log"} {
+		if rest, ok := strings.CutPrefix(s.name, group+"_"); ok {
+			return group + "." + rest
+		}
+	}
+	return s.name
+}
+
+// settings are the keys that the environment (SIGPOST_ and the upper-case
+// name) and flags may set.
+var settings = []setting{
 	{"listen", func(c *Config, v string) error { c.Listen = v; return nil }},
 	{"intake_listen", func(c *Config, v string) error { c.IntakeListen = v; return nil }},
 	{"data", func(c *Config, v string) error { c.Data = v; return nil }},
@@ -45,10 +60,12 @@ var settings = []struct {
 	{"control_socket", func(c *Config, v string) error { c.ControlSocket = v; return nil }},
 	{"log_level", func(c *Config, v string) error { c.Log.Level = v; return nil }},
 	{"log_format", func(c *Config, v string) error { c.Log.Format = v; return nil }},
-	{"shutdown_timeout", func(c *Config, v string) (err error) {
-		if c.ShutdownTimeout, err = time.ParseDuration(v); err != nil {
+	{"shutdown_timeout", func(c *Config, v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil {
 			return fmt.Errorf("%q is not a duration like 15s", v)
 		}
+		c.ShutdownTimeout = d
 		return nil
 	}},
 }
@@ -64,7 +81,7 @@ func networks(list string) ([]Network, error) {
 		}
 		var n Network
 		if err := n.UnmarshalText([]byte(text)); err != nil {
-			return nil, fmt.Errorf("%q: %w", text, err)
+			return nil, err
 		}
 		out = append(out, n)
 	}
@@ -74,19 +91,22 @@ func networks(list string) ([]Network, error) {
 // Load reads and checks a configuration. Its error is strictyaml.Faults with
 // everything that is wrong.
 func Load(o Options) (*Config, error) {
-	l := &loader{Options: o, cfg: Default()}
+	l := &loader{Options: o, cfg: Default(), origin: map[string]string{}, expanded: map[string]bool{}}
 	l.cfg.ControlSocket = ""
 	l.file()
-	l.environment()
+	l.unreadable = l.faults
 	for _, s := range settings {
+		variable, flag := "SIGPOST_"+strings.ToUpper(s.name), "--"+strings.ReplaceAll(s.name, "_", "-")
+		if v, ok := o.Env(variable); ok {
+			l.set(s, variable, v)
+		}
 		if v, ok := o.Flags[s.name]; ok {
-			if err := s.set(l.cfg, v); err != nil {
-				l.fault("--"+strings.ReplaceAll(s.name, "_", "-"), "%v", err)
-			}
+			l.set(s, flag, v)
 		}
 	}
 	l.finish()
 	l.check()
+	l.unknownVariables()
 	if len(l.faults) > 0 {
 		slices.SortStableFunc(l.faults, byLine)
 		return nil, l.faults
@@ -104,20 +124,37 @@ func byLine(a, b strictyaml.Fault) int {
 
 type loader struct {
 	Options
-	cfg    *Config
-	raw    strictyaml.Raw // the document; zero without a file
-	dir    string         // of the file
-	faults strictyaml.Faults
+	cfg        *Config
+	raw        strictyaml.Raw // the document; zero without a file
+	dir        string         // of the file
+	faults     strictyaml.Faults
+	unreadable strictyaml.Faults // those of values that could not be read at all
+	origin     map[string]string // flag or variable by the key that it set
+	expanded   map[string]bool   // variables that the file names
+	literal    bool              // a secret stands in the file itself
 }
 
-// fault notes a fault of a key that may stand in the file.
+// set applies a flag or a variable, which comes before what was there.
+func (l *loader) set(s setting, origin, value string) {
+	l.origin[s.key()] = origin
+	if err := s.set(l.cfg, value); err != nil {
+		l.fault(s.key(), "%v", err)
+	}
+}
+
+// fault notes a fault of a key, wherever its value came from. Of values that
+// could not be read one fault is enough.
 func (l *loader) fault(at, format string, args ...any) {
+	if origin, ok := l.origin[at]; ok {
+		l.faults = append(l.faults, strictyaml.Fault{Path: origin, Message: fmt.Sprintf(format, args...)})
+		return
+	}
+	for _, f := range l.unreadable {
+		if rest, ok := strings.CutPrefix(at, f.Path); ok && f.Path != "" && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return
+		}
+	}
 	l.faults = append(l.faults, l.raw.Fault(at, format, args...))
-}
-
-// faulted says whether a key has a fault already, which explains what follows from it.
-func (l *loader) faulted(at string) bool {
-	return slices.ContainsFunc(l.faults, func(f strictyaml.Fault) bool { return f.Path == at })
 }
 
 func (l *loader) warn(format string, args ...any) {
@@ -146,8 +183,11 @@ func (l *loader) file() {
 	if err == nil {
 		err = l.raw.Decode(l.cfg)
 	}
-	l.add(err)
+	l.add("", err)
 	l.rebase(given)
+	if l.literal {
+		l.warnOfReaders("", name)
+	}
 }
 
 // rebase makes the paths that the file gave relative to it: the same file means
@@ -166,20 +206,29 @@ func (l *loader) rebase(given Config) {
 	}
 }
 
-// add notes what a decoder found.
-func (l *loader) add(err error) {
-	switch e := err.(type) {
-	case nil:
-	case strictyaml.Faults:
-		l.faults = append(l.faults, e...)
+// add notes what the reading of the value at a key gave.
+func (l *loader) add(at string, err error) {
+	var found strictyaml.Faults
+	switch {
+	case err == nil:
+	case errors.As(err, &found):
+		l.faults = append(l.faults, found...)
 	default:
-		l.fault("", "%v", err)
+		l.fault(at, "%v", err)
 	}
 }
 
+var (
+	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	secretKey    = regexp.MustCompile(`\.(token|auth_client|secret|secrets\[\d+\])$`)
+)
+
 // expand puts the environment into one value: ${NAME} for a variable, $$ for $.
 // It runs after parsing, so a value with odd characters is still one value.
-func (l *loader) expand(_, value string) (string, error) {
+func (l *loader) expand(at, value string) (string, error) {
+	if secretKey.MatchString(at) && !strings.Contains(value, "${") {
+		l.literal = true
+	}
 	var b strings.Builder
 	for {
 		before, after, found := strings.Cut(value, "$")
@@ -193,36 +242,32 @@ func (l *loader) expand(_, value string) (string, error) {
 			value = after[1:]
 		case strings.HasPrefix(after, "{"):
 			name, rest, closed := strings.Cut(after[1:], "}")
-			if !closed || name == "" {
-				return "", fmt.Errorf("a ${ without its } or without a name; write $$ for a dollar sign")
+			if !closed || !variableName.MatchString(name) { // the text may be part of a secret
+				return "", errors.New("there is a ${ without } or without the name of a variable; write $$ for a dollar sign")
 			}
 			v, ok := l.Env(name)
 			if !ok {
-				return "", fmt.Errorf("the environment variable %s is not set", name)
+				return "", fmt.Errorf("the environment variable %s is not set; set it, or write $$ for a dollar sign", name)
 			}
+			l.expanded[name] = true
 			b.WriteString(v)
 			value = rest
 		default:
-			return "", fmt.Errorf("a single dollar sign; write $$ for it, or ${NAME} for a variable")
+			return "", errors.New("there is a single dollar sign; write $$ for it, or ${NAME} for a variable")
 		}
 	}
 }
 
-// environment applies SIGPOST_… variables.
-func (l *loader) environment() {
+// unknownVariables finds misspelt SIGPOST_… variables: those that neither set
+// a key nor stand in the file.
+func (l *loader) unknownVariables() {
 	known := slices.Clone(otherVariables)
 	for _, s := range settings {
-		name := "SIGPOST_" + strings.ToUpper(s.name)
-		known = append(known, name)
-		if v, ok := l.Env(name); ok {
-			if err := s.set(l.cfg, v); err != nil {
-				l.faults = append(l.faults, strictyaml.Fault{Path: name, Message: err.Error()})
-			}
-		}
+		known = append(known, "SIGPOST_"+strings.ToUpper(s.name))
 	}
 	for _, entry := range l.Environ {
 		name, _, _ := strings.Cut(entry, "=")
-		if strings.HasPrefix(name, "SIGPOST_") && !slices.Contains(known, name) {
+		if strings.HasPrefix(name, "SIGPOST_") && !slices.Contains(known, name) && !l.expanded[name] {
 			hint := strictyaml.DidYouMean(name, known)
 			if hint == "" {
 				hint = "the variables are " + strings.Join(known, ", ")
@@ -242,6 +287,10 @@ func (l *loader) finish() {
 		s, at := &c.Sources[i], "sources["+strconv.Itoa(i)+"]"
 		l.secretFile(at+".token", s.TokenFile, &s.Token)
 		l.secretFile(at+".auth_client", s.AuthClientFile, &s.AuthClient)
+		l.secretFile(at+".secret", s.SecretFile, &s.Secret)
+		if s.Secret != "" {
+			s.Secrets = slices.Insert(s.Secrets, 0, s.Secret)
+		}
 		if s.SecretsFile != "" {
 			s.Secrets = append(s.Secrets, l.secretLines(at+".secrets_file", s.SecretsFile)...)
 		}

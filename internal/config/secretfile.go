@@ -3,10 +3,15 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/sigpost/sigpost/internal/hook"
 )
+
+// limitSecretFile bounds a file that holds secrets, in bytes.
+const limitSecretFile = 64 << 10
 
 // secretFile reads the file form of a secret (key_file beside key) into into.
 func (l *loader) secretFile(at, name string, into *hook.Secret) {
@@ -44,9 +49,11 @@ func (l *loader) readSecret(at, name string) (string, bool) {
 		l.fault(at, "the file cannot be read: %v", err)
 		return "", false
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		l.warn("%s: %s can be read by others (mode %#o); chmod 600 it", at, name, info.Mode().Perm())
+	if info.IsDir() || info.Size() > limitSecretFile {
+		l.fault(at, "%s is not a file of at most %s", name, Size(limitSecretFile))
+		return "", false
 	}
+	l.warnOfReaders(at, name)
 	raw, err := os.ReadFile(name)
 	if err != nil {
 		l.fault(at, "the file cannot be read: %v", err)
@@ -57,6 +64,31 @@ func (l *loader) readSecret(at, name string) (string, bool) {
 		return "", false
 	}
 	return string(raw), true
+}
+
+// warnOfReaders warns when others than the owner may read the file called name,
+// which holds secrets. On Windows the mode says nothing about that.
+func (l *loader) warnOfReaders(at, name string) {
+	info, err := os.Stat(name)
+	if err != nil || runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0 {
+		return
+	}
+	if at != "" {
+		at += ": "
+	}
+	l.warn("%s%s holds secrets and can be read by others (mode %#o); chmod 600 it", at, name, info.Mode().Perm())
+}
+
+// secretAt is the key of the i-th of all secrets at a place, where `single`
+// says that the first of them came from its key secret.
+func secretAt(at string, i int, single bool) string {
+	if single && i == 0 {
+		return at + ".secret"
+	}
+	if single {
+		i--
+	}
+	return at + ".secrets[" + strconv.Itoa(i) + "]"
 }
 
 // last is the last key of a path.

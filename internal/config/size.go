@@ -1,14 +1,11 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
 )
-
-var errNetwork = errors.New("it is neither a network like 10.0.0.0/8 nor an address like 10.0.0.1")
 
 // Size is a number of bytes, written as "1048576", "512KiB" or "1MiB".
 type Size int64
@@ -24,7 +21,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n < 0 || n > math.MaxInt64/unit {
-		return errors.New("it is not a size like 1048576, 512KiB or 1MiB")
+		return fmt.Errorf("%.60q is not a size like 1048576, 512KiB or 1MiB", text)
 	}
 	*s = Size(n * unit)
 	return nil

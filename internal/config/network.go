@@ -1,0 +1,78 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Network is a prefix in which a single address stands for itself.
+type Network struct{ netip.Prefix }
+
+// UnmarshalText reads "10.0.0.0/8" or "10.0.0.1". A network whose address has
+// bits outside of its mask is refused: 10.1.2.3/8 may well be meant for one host.
+func (n *Network) UnmarshalText(text []byte) error {
+	if addr, err := netip.ParseAddr(string(text)); err == nil && addr.Zone() == "" {
+		n.Prefix = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen())
+		return nil
+	}
+	p, err := netip.ParsePrefix(string(text))
+	switch {
+	case err != nil:
+		return fmt.Errorf("%.60q is neither a network like 10.0.0.0/8 nor an address like 10.0.0.1", text)
+	case p.Addr().Is4In6():
+		return fmt.Errorf("%q is an IPv4 network in the form of IPv6; write it like 10.0.0.0/8", text)
+	case p != p.Masked():
+		return fmt.Errorf("%q is no network, because its mask cuts the address; write %s for the network or %s for the address", text, p.Masked(), p.Addr())
+	}
+	n.Prefix = p
+	return nil
+}
+
+// Prefixes are networks as prefixes.
+func Prefixes(networks []Network) []netip.Prefix {
+	out := make([]netip.Prefix, len(networks))
+	for i, n := range networks {
+		out[i] = n.Prefix
+	}
+	return out
+}
+
+func isPublic(addr netip.Addr) bool {
+	return !addr.IsPrivate() && !addr.IsLoopback() && !addr.IsLinkLocalUnicast() && !addr.IsUnspecified() && !addr.IsMulticast()
+}
+
+// network refuses addresses that are not public and that allow_nets does not
+// open. It is a courtesy: the dialer has the last word, after DNS.
+func (l *loader) network(at, host string) {
+	name := strings.TrimSuffix(strings.ToLower(host), ".")
+	text := host
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		text = "127.0.0.1"
+	}
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return // a name: the dialer sees what it resolves to
+	}
+	addr = addr.Unmap().WithZone("")
+	allowed := slices.ContainsFunc(l.cfg.AllowNets, func(n Network) bool { return n.Contains(addr) })
+	if isPublic(addr) || allowed {
+		return
+	}
+	l.fault(at, "%s is on a private network, to which nothing is sent unless you allow it; add %q to allow_nets", host, netip.PrefixFrom(addr, addr.BitLen()))
+}
+
+// networks warns of what opens everything.
+func (l *loader) networks() {
+	for _, n := range l.cfg.AllowNets {
+		if n.IsValid() && n.Bits() == 0 {
+			l.warn("allow_nets: %s lets endpoints be on every private network, cloud metadata services included; name the networks that you need", n)
+		}
+	}
+	for _, n := range l.cfg.TrustedProxies {
+		if n.IsValid() && n.Bits() == 0 {
+			l.warn("trusted_proxies: %s lets every sender choose the address that it seems to come from; name your proxies", n)
+		}
+	}
+}
