@@ -126,7 +126,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, s *Source, now
 	if bad != nil {
 		return *bad, event, 0
 	}
-	req := signature.Request{Method: r.Method, URL: r.URL.String(), Header: r.Header, Body: body}
+	req := signature.Request{Method: r.Method, URL: s.Base + r.URL.RequestURI(), Header: r.Header, Body: body}
 	event, reason := s.judge(req, now, true)
 	if reason != "" {
 		return h.reject(r, s, body, reason, now), event, len(body)

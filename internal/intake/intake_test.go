@@ -375,3 +375,25 @@ func TestASlowSenderIsToldSo(t *testing.T) {
 		t.Errorf("answered %q, %v", answer, err)
 	}
 }
+
+func TestASignedURLIsTheOneThatTheWorldSees(t *testing.T) {
+	t.Parallel()
+	scheme := signature.Veriff()
+	scheme.Content = "{method}{url}{body}"
+	v, err := signature.NewVerifier(scheme, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDoor(t, func(s *Source) { s.Verifier, s.Base = v, "https://hooks.example.com" })
+	for url, want := range map[string]int{"https://hooks.example.com/in/veriff-prod?a=b": 200, "http://hooks.example.com/in/veriff-prod?a=b": 401, "/in/veriff-prod?a=b": 401} {
+		fields, err := scheme.Sign(signature.Content{Method: "POST", URL: url, Body: []byte("{}")}, secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodPost, "/in/veriff-prod?a=b", strings.NewReader("{}"))
+		r.Header.Set(fields[0].Name, fields[0].Value)
+		if w := d.serve(r); w.Code != want {
+			t.Errorf("%s: %d, %d is right", url, w.Code, want)
+		}
+	}
+}

@@ -43,7 +43,7 @@ func (s *sampler) take(now time.Time) bool {
 func (h *Handler) reject(r *http.Request, s *Source, body []byte, reason string, now time.Time) answer {
 	rej := &hook.Rejected{
 		Org: s.Org, Source: s.ID, Reason: reason, ReceivedAt: now.Truncate(time.Millisecond), Remote: h.remote(r).String(),
-		Method: r.Method, URL: r.URL.Path, Headers: s.headers.kept(r.Header), Body: body, Size: len(body), Quarantined: s.Quarantine,
+		Method: r.Method, URL: r.URL.RequestURI(), Headers: s.headers.kept(r.Header), Body: body, Size: len(body), Quarantined: s.Quarantine,
 	}
 	if s.Quarantine {
 		return h.quarantine(r.Context(), rej)
@@ -84,12 +84,12 @@ func (h *Handler) Run(ctx context.Context) error {
 }
 
 // request makes the request again that r was.
-func request(r *hook.Rejected) signature.Request {
+func (s *Source) request(r *hook.Rejected) signature.Request {
 	h := http.Header{}
 	for _, f := range r.Headers {
 		h.Add(f.Name, f.Value)
 	}
-	return signature.Request{Method: r.Method, URL: r.URL, Header: h, Body: r.Body}
+	return signature.Request{Method: r.Method, URL: s.Base + r.URL, Header: h, Body: r.Body}
 }
 
 // Explain says why a rejected request did not verify, against the secrets that
@@ -102,7 +102,7 @@ func (h *Handler) Explain(r *hook.Rejected) (signature.Explanation, error) {
 	if s.Explain == nil {
 		return signature.Explanation{Valid: true}, nil
 	}
-	return s.Explain(request(r), r.ReceivedAt), nil
+	return s.Explain(s.request(r), r.ReceivedAt), nil
 }
 
 // Readmit verifies a rejected request again, at the time when it came, and
@@ -118,7 +118,7 @@ func (h *Handler) Readmit(ctx context.Context, r *hook.Rejected) (hook.Receipt, 
 	case !r.Whole():
 		return hook.Receipt{}, hook.Errorf(hook.CodeInvalid, "only the first %d of its %d bytes were kept, so it cannot be verified; ask the provider to send it again", len(r.Body), r.Size)
 	}
-	req := request(r)
+	req := s.request(r)
 	event, reason := s.judge(req, r.ReceivedAt, false)
 	if reason != "" {
 		return hook.Receipt{}, hook.Errorf(hook.CodeInvalid, "it still does not verify (%s); `sigpost rejected show` explains why – mend the source's secrets first", reason)

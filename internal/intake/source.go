@@ -34,6 +34,9 @@ type Source struct {
 	FlowOf func(body []byte) string
 	// AllowIPs are the only networks that may send; empty allows all.
 	AllowIPs []netip.Prefix
+	// Base is what the world sees of us, for schemes that sign the URL: it
+	// stands before the path as the sender knows it.
+	Base string
 	// MaxBody is the longest body taken, in bytes.
 	MaxBody int64
 	// Quarantine answers 200 to bad signatures and keeps the requests for someone to decide.

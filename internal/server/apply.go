@@ -243,7 +243,7 @@ func (a *applied) addSource(x hook.Source, c *config.Source) error {
 	src := &intake.Source{
 		Source: x, Classify: p.Classify, AuthClientHeader: p.AuthClientHeader, AuthClient: c.AuthClient, FlowID: c.FlowID, FlowOf: p.FlowID,
 		AllowIPs: config.Prefixes(c.AllowIPs), MaxBody: int64(c.MaxBody), Quarantine: c.OnBadSignature == "quarantine", Redeliver: c.OnDuplicate == "forward",
-		SecretHeaders: p.SecretHeaders, AllowHeaders: c.ForwardHeaders,
+		Base: baseURL(a.cfg), SecretHeaders: p.SecretHeaders, AllowHeaders: c.ForwardHeaders,
 	}
 	if c.ProviderIPs {
 		src.AllowIPs = append(src.AllowIPs, p.Addresses...)
@@ -308,11 +308,20 @@ func (s *Server) endpointSecrets(ctx context.Context, e hook.Endpoint) ([]hook.S
 // configuration is at hand.
 func (s *Server) sourceURL(x hook.Source) string {
 	cfg := s.config.Load()
-	base := cfg.PublicURL
-	if base == "" && cfg.Listen != "" {
-		base = "http://" + cfg.Listen
+	return baseURL(cfg) + "/in/" + url.PathEscape(x.Token.Reveal())
+}
+
+// baseURL is what the world sees of us; empty when no configuration is at hand.
+func baseURL(cfg *config.Config) string {
+	switch {
+	case cfg.PublicURL != "":
+		return strings.TrimSuffix(cfg.PublicURL, "/")
+	case cfg.Listen == "":
+		return ""
+	case cfg.TLS.Cert != "":
+		return "https://" + cfg.Listen
 	}
-	return strings.TrimSuffix(base, "/") + "/in/" + url.PathEscape(x.Token.Reveal())
+	return "http://" + cfg.Listen
 }
 
 func proxyURL(cfg *config.Config) *url.URL {
