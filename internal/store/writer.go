@@ -167,7 +167,7 @@ const yields = 8
 // yield lets goroutines run that are ready to, for as long as that brings more
 // work: requests answered by the last commit are often about to queue their
 // next. It waits for nothing, so a lone event is not delayed; under load
-// batches double.
+// batches grow.
 func (w *writer) yield() {
 	for range yields {
 		n := len(w.queue)
