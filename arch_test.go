@@ -38,7 +38,7 @@ var homes = map[string][]string{
 	"github.com/agnivade/levenshtein":     {"internal/strictyaml"},
 	"github.com/tidwall/gjson":            {"internal/cli"},
 	"code.dny.dev/ssrf":                   {"internal/send"},
-	"golang.org/x/net":                    {"internal/config"},
+	"golang.org/x/net":                    {"internal/config", "internal/send"},
 	"golang.org/x/sync":                   {"internal/intake", "bench"},
 	"github.com/prometheus/client_golang": {"internal/telemetry"},
 	"github.com/spf13/cobra":              {"internal/cli"},

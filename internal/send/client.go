@@ -5,9 +5,11 @@
 package send
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -35,6 +37,7 @@ type Options struct {
 // Client keeps the connections of endpoints that share a network policy. Safe for concurrent use.
 type Client struct {
 	transport *http.Transport
+	plain     *plain // nil where a proxy is used
 	userAgent string
 }
 
@@ -84,12 +87,20 @@ func NewClient(o Options) *Client {
 		t.Proxy = http.ProxyURL(o.Proxy)
 		t.DialContext = (&net.Dialer{Timeout: connectTimeout}).DialContext
 	}
-	return &Client{transport: t, userAgent: o.UserAgent}
+	c := &Client{transport: t, userAgent: o.UserAgent}
+	if o.Proxy == nil {
+		c.plain = &plain{dial: dialer.DialContext}
+	}
+	return c
 }
 
 // newClientOn makes a Client on connections of the caller's, for tests.
 func newClientOn(dial func(ctx context.Context, network, address string) (net.Conn, error)) *Client {
-	return &Client{transport: &http.Transport{DialContext: dial, DisableCompression: true, MaxResponseHeaderBytes: maxHeaderBytes}, userAgent: "Sigpost/test"}
+	return &Client{
+		transport: &http.Transport{DialContext: dial, DisableCompression: true, MaxResponseHeaderBytes: maxHeaderBytes},
+		plain:     &plain{dial: dial},
+		userAgent: "Sigpost/test",
+	}
 }
 
 func own(is func(netip.AddrPort) bool, address string) error {
@@ -106,5 +117,42 @@ func own(is func(netip.AddrPort) bool, address string) error {
 	return nil
 }
 
+// exchange sends a request with this body. Of the answer's body it returns
+// what readResponse keeps.
+func (c *Client) exchange(ctx context.Context, req *http.Request, body []byte) (*http.Response, []byte, error) {
+	if c.plain != nil && c.plain.fits(req) {
+		return c.plain.exchange(ctx, req, body)
+	}
+	res, err := c.transport.RoundTrip(replayable(req.WithContext(ctx), body))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer res.Body.Close()
+	kept, _, err := readResponse(res.Body)
+	return res, kept, err
+}
+
+// replayable gives a request its body. When the receiver closes an idle
+// connection at the moment of use, the transport tries another, if it may send
+// the request twice. It may: the receiver knows it by its id. An empty list
+// marks that and is not sent.
+func replayable(req *http.Request, body []byte) *http.Request {
+	if len(body) == 0 {
+		req.Body = http.NoBody
+		return req
+	}
+	if _, given := req.Header["Idempotency-Key"]; !given {
+		req.Header["Idempotency-Key"] = []string{}
+	}
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	return req
+}
+
 // Close lets idle connections go.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.transport.CloseIdleConnections()
+	if c.plain != nil {
+		c.plain.close()
+	}
+}

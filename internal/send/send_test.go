@@ -313,3 +313,113 @@ func TestAConnectionClosedWhileIdleCostsNoAttempt(t *testing.T) {
 		t.Errorf("%d of 5 were taken", n)
 	}
 }
+
+// A connection is used again for the next attempt, and only after a whole answer.
+func TestConnectionsAreUsedAgain(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answer  string
+		dialled int64
+	}{
+		"length":            {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 1},
+		"chunked":           {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 1},
+		"no content":        {"HTTP/1.1 204 No Content\r\n\r\n", 1},
+		"interim":           {"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 1},
+		"close":             {"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", 3},
+		"more than it says": {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok HTTP/1.1 500 Forged\r\n\r\n", 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var dialled atomic.Int64
+			dial := pipe(func(conn net.Conn) {
+				dialled.Add(1)
+				for in := bufio.NewReader(conn); ; {
+					r, err := http.ReadRequest(in)
+					if err != nil {
+						conn.Close()
+						return
+					}
+					io.Copy(io.Discard, r.Body)
+					io.WriteString(conn, c.answer)
+				}
+			})
+			client := newClientOn(dial)
+			defer client.Close()
+			target := newTarget(t, client, hook.Endpoint{URL: "http://receiver/"})
+			for range 3 {
+				if a := target.Attempt(context.Background(), message(), &hook.Delivery{}); a.Outcome != hook.OutcomeDelivered {
+					t.Fatalf("%s: %s", a.Outcome, a.Reason)
+				}
+			}
+			if n := dialled.Load(); n != c.dialled {
+				t.Errorf("%d connections for 3 attempts, %d is right", n, c.dialled)
+			}
+		})
+	}
+}
+
+func TestIdleConnectionsAreLetGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var gone atomic.Int64
+		client := newClientOn(pipe(func(conn net.Conn) {
+			in := bufio.NewReader(conn)
+			for {
+				r, err := http.ReadRequest(in)
+				if err != nil {
+					gone.Add(1)
+					return
+				}
+				io.Copy(io.Discard, r.Body)
+				io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\n")
+			}
+		}))
+		target := newTarget(t, client, hook.Endpoint{URL: "http://receiver/"})
+		target.Attempt(context.Background(), message(), &hook.Delivery{})
+		time.Sleep(idleTimeout - time.Second)
+		synctest.Wait()
+		if gone.Load() != 0 {
+			t.Error("a connection was closed before its time")
+		}
+		time.Sleep(idleTimeout)
+		synctest.Wait()
+		if gone.Load() != 1 {
+			t.Error("an idle connection was kept for ever")
+		}
+		client.Close()
+	})
+}
+
+// A large body is sent by net/http, which hears an early answer while it writes.
+func TestLargeBodiesAndHostileAnswers(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		body   int
+		answer string
+		want   hook.Outcome
+		reason string
+	}{
+		"large body":      {plainBody + 1, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", hook.OutcomeDelivered, ""},
+		"endless header":  {10, "HTTP/1.1 200 OK\r\n" + strings.Repeat("X-Fill: "+strings.Repeat("x", 1000)+"\r\n", 100) + "\r\n", hook.OutcomeProtocol, "64 KiB"},
+		"endless interim": {10, strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 20) + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", hook.OutcomeProtocol, "interim"},
+		"not HTTP":        {10, "SSH-2.0-OpenSSH_9.9\r\n\r\n", hook.OutcomeProtocol, "not HTTP"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := newClientOn(pipe(func(conn net.Conn) {
+				defer conn.Close()
+				if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					io.Copy(io.Discard, r.Body)
+				}
+				io.WriteString(conn, c.answer)
+			}))
+			defer client.Close()
+			m := message()
+			m.Body = bytes.Repeat([]byte("x"), c.body)
+			a := newTarget(t, client, hook.Endpoint{URL: "http://receiver/"}).Attempt(context.Background(), m, &hook.Delivery{})
+			if a.Outcome != c.want || !strings.Contains(a.Reason, c.reason) {
+				t.Errorf("%s %q, %s with %q is right", a.Outcome, a.Reason, c.want, c.reason)
+			}
+		})
+	}
+}

@@ -1,7 +1,6 @@
 package send
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -71,19 +70,15 @@ func (t *Target) exchange(ctx context.Context, m *hook.Message, a *hook.Attempt)
 		a.Outcome, a.Reason = hook.OutcomeLoop, fmt.Sprintf("the message went through %d Sigposts: does an endpoint lead back to a source?", MaxHops)
 		return
 	}
-	req, err := t.request(ctx, m, a.At, hops)
+	req, err := t.request(m, a.At, hops)
 	if err != nil {
 		a.Outcome, a.Reason = hook.OutcomeProtocol, err.Error()
 		return
 	}
-	res, err := t.client.transport.RoundTrip(req)
-	if err != nil {
-		a.Outcome, a.Reason = explain(ctx, err)
-		return
+	res, kept, err := t.client.exchange(ctx, req, m.Body)
+	if res != nil {
+		a.Status, a.Response = res.StatusCode, kept
 	}
-	defer res.Body.Close()
-	a.Status = res.StatusCode
-	a.Response, err = readResponse(res.Body)
 	if err != nil {
 		a.Outcome, a.Reason = explain(ctx, err)
 		return
@@ -101,21 +96,21 @@ func (t *Target) exchange(ctx context.Context, m *hook.Message, a *hook.Attempt)
 	}
 }
 
-// readResponse reads what is kept of an answer, and a little more so that the
-// connection can be used again.
-func readResponse(body io.Reader) ([]byte, error) {
-	kept, err := io.ReadAll(io.LimitReader(body, keptResponse))
+// readResponse reads what is kept of an answer's body, and a little more so
+// that the connection can be used again: it can when that was the whole.
+func readResponse(body io.Reader) (kept []byte, whole bool, err error) {
+	kept, err = io.ReadAll(io.LimitReader(body, keptResponse))
 	if err != nil || len(kept) < keptResponse {
-		return kept, err
+		return kept, err == nil, err
 	}
 	if _, err = io.CopyN(io.Discard, body, drainedResponse); err == io.EOF {
-		err = nil
+		return kept, true, nil
 	}
-	return kept, err
+	return kept, false, err
 }
 
 // request builds the signed request of one attempt.
-func (t *Target) request(ctx context.Context, m *hook.Message, now time.Time, hops int) (*http.Request, error) {
+func (t *Target) request(m *hook.Message, now time.Time, hops int) (*http.Request, error) {
 	id := t.ids.Public(hook.KindMessage, m.ID)
 	h := make(http.Header, len(m.Headers)+12)
 	for _, f := range m.Headers { // canonical, as they were received
@@ -142,23 +137,11 @@ func (t *Target) request(ctx context.Context, m *hook.Message, now time.Time, ho
 		set(h, "Sigpost-Subject", s)
 	}
 	set(h, hopsHeader, strconv.Itoa(hops))
-	req := &http.Request{
+	return &http.Request{
 		Method: http.MethodPost, URL: t.url, Host: t.url.Host, Header: h,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		ContentLength: int64(len(m.Body)),
-		Body:          http.NoBody,
-	}
-	if len(m.Body) > 0 {
-		req.Body = io.NopCloser(bytes.NewReader(m.Body))
-		// When the receiver closes an idle connection at the moment of use, the
-		// transport tries another, if it may send the request twice. It may: the
-		// receiver knows it by its id. An empty list marks that and is not sent.
-		if _, given := h["Idempotency-Key"]; !given {
-			h["Idempotency-Key"] = []string{}
-		}
-		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(m.Body)), nil }
-	}
-	return req.WithContext(ctx), nil
+	}, nil
 }
 
 // set puts one value under a name that is canonical already.

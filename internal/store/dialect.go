@@ -24,8 +24,9 @@ const (
 	// walPages is the length of the write-ahead log, in pages of 4 KiB, at which it is
 	// copied into the database. Longer logs write each page less often; this one is 32 MiB.
 	walPages = 8000
-	// writerCacheKiB is the page cache of the writer.
-	writerCacheKiB = 128 << 10
+	// writerCacheKiB is the page cache of the writer. Rows arrive in order, so what is
+	// written next is near what was written last; a larger cache only grows.
+	writerCacheKiB = 16 << 10
 	readerCacheKiB = 4 << 10
 )
 
