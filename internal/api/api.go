@@ -1,163 +1,254 @@
-// Package api answers the command line: over a Unix socket while the server
-// runs, and within the process when the data directory is opened without one.
+// Package api is the HTTP API: for applications that send and receive, for the
+// dashboard and for portals. Its shapes are those of the wire API that the Svix
+// SDKs speak, extended in the same style; docs/api.md lists what is added.
+//
+// Handlers decide and delegate. What a request may do is settled before they
+// run (auth.go), every error is written in one place (fault.go), and the
+// OpenAPI document is made from the same declarations that validate requests.
 package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
-	"strconv"
+	"path"
+	"runtime/debug"
+	"strings"
+	"sync"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
 	"github.com/sigpost/sigpost/internal/hook"
-	"github.com/sigpost/sigpost/signature"
 )
 
-// Store is what the API reads and writes.
-type Store interface {
-	IDs() *hook.IDs
-	ListMessages(ctx context.Context, f hook.MessageFilter) ([]hook.Message, error)
-	Message(ctx context.Context, k hook.Key) (*hook.Message, error)
-	Deliveries(ctx context.Context, m *hook.Message) ([]hook.Delivery, error)
-	Attempts(ctx context.Context, d *hook.Delivery) ([]hook.Attempt, error)
-	Resend(ctx context.Context, delivery hook.Key, now time.Time) error
-	Deliver(ctx context.Context, d hook.Delivery) (hook.Key, error)
-	ListRejected(ctx context.Context, source, before hook.Key, limit int) ([]hook.Rejected, error)
-	Rejected(ctx context.Context, k hook.Key) (*hook.Rejected, error)
-	Sources(ctx context.Context) ([]hook.Source, error)
-	Endpoints(ctx context.Context) ([]hook.Endpoint, error)
-}
-
-// Intake decides about rejected requests.
-type Intake interface {
-	Explain(r *hook.Rejected) (signature.Explanation, error)
-	Readmit(ctx context.Context, r *hook.Rejected) (hook.Receipt, error)
-}
-
-// Dispatcher is told what became due.
-type Dispatcher interface {
-	Due(endpoint hook.Key, at time.Time)
-}
-
-// Options of the API.
+// Options of an API.
 type Options struct {
 	Store    Store
-	Intake   Intake
-	Dispatch Dispatcher
-	// Secrets are the secrets with which an endpoint's requests are signed.
-	Secrets func(ctx context.Context, e hook.Endpoint) ([]hook.Secret, error)
-	// URL is where the provider of a source is to post to.
-	URL func(s hook.Source) string
-	Log *slog.Logger
+	Pipeline Pipeline
+	Runtime  Runtime
+	IDs      *hook.IDs
+	Log      *slog.Logger
+	Version  string
+	// JWTSecret verifies HS256 tokens; empty refuses them.
+	JWTSecret hook.Secret
+	// Intake decides about rejected requests.
+	Intake Intake
+	// Hub has the live stream.
+	Hub *Hub
+	// ParseYAML reads a document in YAML or JSON into maps, lists and scalars.
+	ParseYAML func([]byte) (any, error)
+	// PublicURL is what the world sees of us, without a trailing slash.
+	PublicURL func() string
 }
 
-type api struct{ Options }
+// API serves the API. Make one with New.
+type API struct {
+	Options
+	huma   huma.API
+	mux    *http.ServeMux
+	tokens tokenCache
+	flight flight
+}
 
-// New makes the handler of the API.
-func New(o Options) http.Handler {
-	a := &api{o}
-	mux := http.NewServeMux()
-	for pattern, f := range map[string]func(*http.Request) (any, error){
-		"GET /messages":              a.listMessages,
-		"GET /messages/{id}":         a.showMessage,
-		"POST /messages/{id}/resend": a.resendMessage,
-		"GET /rejected":              a.listRejected,
-		"GET /rejected/{id}":         a.showRejected,
-		"POST /rejected/{id}/accept": a.acceptRejected,
-		"GET /sources":               a.listSources,
-		"GET /endpoints":             a.listEndpoints,
-		"GET /endpoints/secret":      a.endpointSecret,
-	} {
-		mux.Handle(pattern, a.answer(f))
+// Pipeline takes messages.
+type Pipeline interface {
+	Accept(ctx context.Context, in hook.Incoming) (hook.Receipt, error)
+	// Active says whether an enabled endpoint wants such a message.
+	Active(app hook.Key, eventType string, channels []string) bool
+}
+
+// Runtime is told what changed in the store, and makes it the state of the
+// running parts before it returns.
+type Runtime interface {
+	AppChanged(ctx context.Context, app hook.Key) error
+	SourceChanged(ctx context.Context, org, source hook.Key) error
+	OrgChanged(ctx context.Context, org hook.Key) error
+	// SourceURL is where the provider of a source is to post to.
+	SourceURL(s hook.Source) string
+	// CheckSource says whether a source of a provider can verify with these secrets.
+	CheckSource(provider string, secrets []hook.Secret) error
+	// Due says that deliveries of an endpoint became due.
+	Due(endpoint hook.Key, at time.Time)
+	// CheckURL says whether an endpoint may have this URL, by its form alone;
+	// the address is checked again whenever it is dialled. untrusted endpoints
+	// are never on a private network.
+	CheckURL(url string, untrusted bool) error
+	// CheckPolicy says whether there is a provider with this way to deliver.
+	CheckPolicy(provider string) error
+	// EndpointSecret checks a secret for a scheme (empty: Standard Webhooks) and
+	// returns it; an empty secret makes one.
+	EndpointSecret(scheme string, secret hook.Secret) (hook.Secret, error)
+	// ShownSecret is a secret as its owner may see it: of an asymmetric key the
+	// public half, which is what a receiver needs.
+	ShownSecret(secret hook.Secret) string
+	// TaskAdded wakes who works on tasks.
+	TaskAdded()
+}
+
+// setErrors makes the library write errors our way. It is the library's one
+// global setting.
+var setErrors = sync.OnceFunc(func() {
+	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
+		return newFault(status, message, errs...)
 	}
-	mux.Handle("/", a.answer(func(r *http.Request) (any, error) {
-		return nil, hook.Errorf(hook.CodeNotFound, "there is nothing at %s %s", r.Method, r.URL.Path)
-	}))
-	return mux
+	huma.DefaultArrayNullable = false
+})
+
+// New makes the API.
+func New(o Options) *API {
+	setErrors()
+	a := &API{Options: o, mux: http.NewServeMux()}
+	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	cfg := huma.DefaultConfig("Sigpost", o.Version)
+	cfg.OpenAPI.Components.Schemas = registry
+	cfg.OpenAPI.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
+	cfg.OpenAPI.Security = []map[string][]string{{"token": {}}}
+	cfg.CreateHooks, cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = nil, "", "", ""
+	cfg.AllowAdditionalPropertiesByDefault = true
+	a.huma = humago.New(a.mux, cfg)
+	for _, register := range []func(*API){
+		registerHealth, registerApplications, registerEndpoints, registerEndpointSecrets, registerMessages,
+	} {
+		register(a)
+	}
+	return a
 }
 
-// answer runs f and writes what it returns, or its error, as JSON.
-func (a *api) answer(f func(*http.Request) (any, error)) http.Handler {
+// Document is the OpenAPI document of the API, made from its declarations.
+func (a *API) Document() *huma.OpenAPI { return a.huma.OpenAPI() }
+
+// Serves says whether a path is the API's.
+func Serves(p string) bool {
+	return strings.HasPrefix(p, "/api/") || strings.HasPrefix(p, "/ingest/")
+}
+
+// ServeHTTP answers requests from outside: each needs a token.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r, nil) }
+
+// Trusted answers requests whose sender is known already – through the control
+// socket, which only its owner can open – as the administrator of an organization.
+func (a *API) Trusted(org hook.Key) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v, err := f(r)
-		w.Header().Set("Content-Type", "application/json")
-		if err != nil {
-			status, body := a.fault(r, err)
-			w.WriteHeader(status)
-			v = body
-		}
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(v); err != nil {
-			a.Log.Warn("answer not written", "path", r.URL.Path, "error", err)
-		}
+		a.serve(w, r, &Caller{Org: org, Scope: hook.ScopeAdmin})
 	})
 }
 
-// Fault is the body of every error.
-type Fault struct {
-	Code   string `json:"code"`
-	Detail string `json:"detail"`
-}
-
-// statuses are the HTTP statuses of error codes.
-var statuses = map[hook.Code]int{
-	hook.CodeInvalid: http.StatusUnprocessableEntity, hook.CodeNotFound: http.StatusNotFound, hook.CodeConflict: http.StatusConflict,
-	hook.CodeTooLarge: http.StatusRequestEntityTooLarge, hook.CodeUnavailable: http.StatusServiceUnavailable,
-}
-
-func (a *api) fault(r *http.Request, err error) (int, Fault) {
-	e, known := errors.AsType[*hook.Error](err)
-	status := statuses[hook.CodeOf(err)]
-	if !known || status == 0 {
-		a.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
-		return http.StatusInternalServerError, Fault{string(hook.CodeInternal), "internal error; the log has it whole"}
+func (a *API) serve(w http.ResponseWriter, r *http.Request, c *Caller) {
+	defer a.catch(w, r)
+	if len(r.URL.Path) > 1 && strings.HasSuffix(r.URL.Path, "/") {
+		r.URL.Path, r.URL.RawPath = strings.TrimSuffix(r.URL.Path, "/"), ""
 	}
-	return status, Fault{string(e.Code), e.Message}
-}
-
-// Bounds of a list.
-const (
-	defaultLimit = 50
-	maxLimit     = 250
-)
-
-func limitOf(r *http.Request) (int, error) {
-	text := r.URL.Query().Get("limit")
-	if text == "" {
-		return defaultLimit, nil
+	if path.Clean(r.URL.Path) != r.URL.Path {
+		a.missing(w, r)
+		return
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > maxLimit {
-		return 0, hook.Errorf(hook.CodeInvalid, "limit: %q is not a number from 1 to %d", text, maxLimit)
+	if _, pattern := a.mux.Handler(r); pattern == "" {
+		a.missing(w, r)
+		return
 	}
-	return n, nil
-}
-
-// cursor is the key in the query parameter "before", 0 when there is none.
-func (a *api) cursor(r *http.Request, kind hook.Kind) (hook.Key, error) {
-	text := r.URL.Query().Get("before")
-	if text == "" {
-		return 0, nil
-	}
-	return a.Store.IDs().Key(kind, text)
-}
-
-// source finds a source by its name; nil when name is empty.
-func (a *api) source(ctx context.Context, name string) (*hook.Source, error) {
-	if name == "" {
-		return nil, nil
-	}
-	sources, err := a.Store.Sources(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for i := range sources {
-		if sources[i].Name == name {
-			return &sources[i], nil
+	if c == nil && !open(r) {
+		var err error
+		if c, err = a.authenticate(r); err != nil {
+			a.fail(w, r, err)
+			return
 		}
 	}
-	return nil, hook.Errorf(hook.CodeNotFound, "there is no source %q; `sigpost source list` shows those there are", name)
+	ctx := r.Context()
+	if c != nil {
+		ctx = withCaller(ctx, c)
+	}
+	if key := r.Header.Get("Idempotency-Key"); key != "" && r.Method == http.MethodPost && c != nil {
+		a.once(w, r.WithContext(ctx), c, key)
+		return
+	}
+	a.mux.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// open says whether a request needs no token.
+func open(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/v1/health") }
+
+// missing answers what no operation serves.
+func (a *API) missing(w http.ResponseWriter, r *http.Request) {
+	probe := r.Clone(r.Context())
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		probe.Method = method
+		if _, pattern := a.mux.Handler(probe); pattern != "" && path.Clean(r.URL.Path) == r.URL.Path {
+			w.Header().Add("Allow", method)
+		}
+	}
+	if len(w.Header()["Allow"]) > 0 {
+		a.fail(w, r, newFault(http.StatusMethodNotAllowed, r.Method+" is not for this path; the header Allow says what is"))
+		return
+	}
+	a.fail(w, r, hook.Errorf(hook.CodeNotFound, "there is nothing at %s; /openapi.json lists what there is", r.URL.Path))
+}
+
+// catch turns a panic into our own trouble.
+func (a *API) catch(w http.ResponseWriter, r *http.Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(v)
+	}
+	a.Log.Error("panic", "method", r.Method, "path", r.URL.Path, "value", v, "stack", string(debug.Stack()))
+	w.Header().Set("Retry-After", "5")
+	a.fail(w, r, newFault(http.StatusServiceUnavailable, "something went wrong here; try again"))
+}
+
+// operation declares one operation of the API.
+type operation struct {
+	id      string // of the wire API, without "v1."
+	method  string
+	path    string
+	summary string
+	access  access
+	status  int // of success; 0 is 200
+	also    int // another status of success, for those that make or change
+	body    int64
+}
+
+// register adds an operation: its handler runs only for callers with its access.
+func register[I, O any](a *API, op operation, handler func(context.Context, *I) (*O, error)) {
+	status := op.status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	h := huma.Operation{
+		OperationID: "v1." + op.id, Method: op.method, Path: op.path, Summary: op.summary, DefaultStatus: status, MaxBodyBytes: op.body,
+		Tags: []string{tag(op.id)}, Responses: map[string]*huma.Response{}, Errors: errorsOf(op), Metadata: map[string]any{},
+	}
+	if h.MaxBodyBytes == 0 {
+		h.MaxBodyBytes = bodyLimit
+	}
+	if op.access == accessOpen {
+		h.Security = []map[string][]string{}
+	}
+	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*O, error) {
+		if err := allow(ctx, op.access); err != nil {
+			return nil, a.told(ctx, &h, err)
+		}
+		out, err := handler(ctx, in)
+		if err != nil {
+			return nil, a.told(ctx, &h, err)
+		}
+		if b, ok := any(out).(interface{ orStatus(int) }); ok && out != nil {
+			b.orStatus(status)
+		}
+		return out, nil
+	})
+	a.document(&h, op)
+}
+
+// bodyLimit is the longest request body unless an operation says otherwise: a
+// payload of 1 MiB as base64 and what stands around it.
+const bodyLimit = 2 << 20
+
+func tag(id string) string {
+	i := strings.LastIndexByte(id, '.')
+	return id[:i]
 }

@@ -2,289 +2,356 @@ package api
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/sigpost/sigpost/internal/hook"
 )
 
-// List is one page, the newest first. Next, when it is not empty, is the value
-// of "before" for the next page.
-type List[T any] struct {
-	Data []T    `json:"data"`
-	Next string `json:"next,omitempty"`
+// MessagePath names a message of an application in a path.
+type MessagePath struct {
+	AppPath
+	MsgID string `path:"msg_id" minLength:"1" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" doc:"The message's id or eventId"`
 }
 
-// Message is a message as people see it.
-type Message struct {
-	ID            string         `json:"id"`
-	Source        string         `json:"source,omitempty"`
-	Type          string         `json:"type"`
-	EventID       string         `json:"eventId,omitempty"`
-	Family        string         `json:"family,omitempty"`
-	Subjects      []hook.Subject `json:"subjects,omitempty"`
-	OccurredAt    *time.Time     `json:"occurredAt,omitempty"`
-	ReceivedAt    time.Time      `json:"receivedAt"`
-	Size          int            `json:"size"`
-	Duplicates    int            `json:"duplicates"`
-	LastDuplicate *time.Time     `json:"lastDuplicateAt,omitempty"`
-	State         string         `json:"state"`
-	Deliveries    []Delivery     `json:"deliveries"`
-	Headers       []hook.Header  `json:"headers,omitempty"`
-	// Body is the payload when it is UTF-8, else BodyBase64 has it.
-	Body       string `json:"body,omitempty"`
-	BodyBase64 []byte `json:"bodyBase64,omitempty"`
+// MessageIn makes a message.
+type MessageIn struct {
+	EventType              string         `json:"eventType" minLength:"1" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$"`
+	Payload                Object         `json:"payload" doc:"Sent byte for byte as it is written here"`
+	EventID                *string        `json:"eventId,omitempty" minLength:"1" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" doc:"Unique within the application for eight days"`
+	Channels               []string       `json:"channels,omitempty" maxItems:"10" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_.:+]+$" uniqueItems:"true"`
+	Tags                   []string       `json:"tags,omitempty" maxItems:"5" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_./\\\\#]+$" uniqueItems:"true"`
+	Application            *ApplicationIn `json:"application,omitempty" doc:"Made when the application of the path does not exist"`
+	DeliverAt              *time.Time     `json:"deliverAt,omitempty" doc:"When it is sent; at once when left out, at most 30 days from now"`
+	PayloadRetentionPeriod *int           `json:"payloadRetentionPeriod,omitempty" minimum:"1" maximum:"90" doc:"Days until the payload is deleted"`
+	PayloadRetentionHours  *int           `json:"payloadRetentionHours,omitempty" minimum:"1" maximum:"2160" doc:"Hours until the payload is deleted"`
+	TransformationsParams  Object         `json:"transformationsParams,omitempty" doc:"Changes nothing: there are no transformations here"`
+	RawPayload             *string        `json:"rawPayload,omitempty" maxLength:"1398104" doc:"Any bytes in base64, instead of payload; payload is then {}"`
+	ContentType            *string        `json:"contentType,omitempty" maxLength:"256" doc:"Of rawPayload; application/json when left out"`
+	Subjects               []SubjectInOut `json:"subjects,omitempty" maxItems:"10" doc:"Whom it is about"`
 }
 
-// Delivery is a delivery as people see it.
-type Delivery struct {
-	ID       string     `json:"id"`
-	Endpoint string     `json:"endpoint"`
-	URL      string     `json:"url"`
-	State    string     `json:"state"`
-	Attempts int        `json:"attempts"`
-	NextAt   *time.Time `json:"nextAt,omitempty"`
-	// Next says in words what happens next, and why.
-	Next string    `json:"next"`
-	Log  []Attempt `json:"log,omitempty"`
+// SubjectInOut is whom a message is about.
+type SubjectInOut struct {
+	Kind string `json:"kind" minLength:"1" maxLength:"64" pattern:"^[a-z][a-z0-9_\\-]*$"`
+	ID   string `json:"id" minLength:"1" maxLength:"512"`
 }
 
-// Attempt is an attempt as people see it.
-type Attempt struct {
-	ID       string    `json:"id"`
-	Number   int       `json:"number"`
-	At       time.Time `json:"at"`
-	Millis   float64   `json:"durationMs"`
-	Outcome  string    `json:"outcome"`
-	Status   int       `json:"status,omitempty"`
-	Trigger  string    `json:"trigger"`
-	Reason   string    `json:"reason,omitempty"`
-	Response string    `json:"response,omitempty"`
+// MessageOut is a message.
+type MessageOut struct {
+	ID          string         `json:"id"`
+	EventID     *string        `json:"eventId,omitempty" nullable:"true"`
+	EventType   string         `json:"eventType"`
+	Payload     Object         `json:"payload"`
+	Channels    []string       `json:"channels,omitempty" nullable:"true"`
+	Tags        []string       `json:"tags,omitempty" nullable:"true"`
+	Timestamp   time.Time      `json:"timestamp"`
+	DeliverAt   *time.Time     `json:"deliverAt,omitempty" nullable:"true"`
+	RawPayload  *string        `json:"rawPayload,omitempty" doc:"The body in base64, when it is not a JSON object"`
+	ContentType *string        `json:"contentType,omitempty" doc:"Of the body, when it is not a JSON object"`
+	Subjects    []SubjectInOut `json:"subjects,omitempty"`
+	Duplicates  int            `json:"duplicates,omitempty" doc:"How often the same event came again"`
+	OccurredAt  *time.Time     `json:"occurredAt,omitempty" doc:"When it happened by the provider's clock"`
 }
 
-func (a *api) listMessages(r *http.Request) (any, error) {
-	ctx, q := r.Context(), r.URL.Query()
-	var f hook.MessageFilter
-	var err error
-	if f.Limit, err = limitOf(r); err != nil {
-		return nil, err
+// Bounds of a message.
+const (
+	maxPayload   = 1 << 20
+	maxDeliverAt = 30 * 24 * time.Hour
+)
+
+// expired stands for a payload that was deleted.
+const expired = `{"expired":true}`
+
+// messageOut shows a message. body says that it was read, and that it should be shown.
+func (a *API) messageOut(m *hook.Message, body bool) MessageOut {
+	out := MessageOut{
+		ID: a.IDs.Public(hook.KindMessage, m.ID), EventID: pointer(m.Event.ID), EventType: m.Type, Channels: m.Channels, Tags: m.Tags, Timestamp: when(m.ReceivedAt),
+		Duplicates: m.Duplicates,
 	}
-	if f.Before, err = a.cursor(r, hook.KindMessage); err != nil {
-		return nil, err
+	for _, s := range m.Subjects {
+		out.Subjects = append(out.Subjects, SubjectInOut(s))
 	}
-	s, err := a.source(ctx, q.Get("source"))
+	if !m.OccurredAt.IsZero() {
+		at := when(m.OccurredAt)
+		out.OccurredAt = &at
+	}
+	switch {
+	case !body:
+	case m.Body == nil:
+		out.Payload = Object(expired)
+	case isObject(m.Body):
+		out.Payload = Object(m.Body)
+	default:
+		raw, kind := base64.StdEncoding.EncodeToString(m.Body), contentType(m)
+		out.RawPayload, out.ContentType = &raw, pointer(kind)
+	}
+	return out
+}
+
+func isObject(body []byte) bool {
+	text := strings.TrimLeft(string(body[:min(len(body), 64)]), " \t\r\n")
+	return strings.HasPrefix(text, "{") && json.Valid(body)
+}
+
+func contentType(m *hook.Message) string {
+	for _, h := range m.Headers {
+		if strings.EqualFold(h.Name, "Content-Type") {
+			return h.Value
+		}
+	}
+	return ""
+}
+
+func registerMessages(a *API) {
+	const all, one = "/api/v1/app/{app_id}/msg", "/api/v1/app/{app_id}/msg/{msg_id}"
+	register(a, operation{id: "message.list", method: http.MethodGet, path: all, summary: "List an application's messages", access: accessRead}, a.listMessages)
+	register(a, operation{id: "message.create", method: http.MethodPost, path: all, summary: "Create a message and send it to all subscribed endpoints", access: accessSend, status: http.StatusAccepted}, a.createMessage)
+	register(a, operation{id: "message.precheck", method: http.MethodPost, path: all + "/precheck/active", summary: "Say whether any active endpoint would get such a message", access: accessSend}, a.precheckMessage)
+	register(a, operation{id: "message.get", method: http.MethodGet, path: one, summary: "Read a message", access: accessRead}, a.readMessage)
+}
+
+// message finds a message of an application by its id or eventId.
+func (a *API) message(ctx context.Context, app hook.Key, ref string) (hook.Message, error) {
+	id, err := a.messageKey(ctx, app, ref)
+	if err != nil {
+		return hook.Message{}, err
+	}
+	m, _, err := a.Store.MessageInfo(ctx, app, id)
+	return m, err
+}
+
+func (a *API) messageKey(ctx context.Context, app hook.Key, ref string) (hook.Key, error) {
+	if strings.HasPrefix(ref, string(hook.KindMessage)) {
+		if id, err := a.IDs.Key(hook.KindMessage, ref); err == nil {
+			return id, nil
+		}
+	}
+	return a.Store.MessageByEventID(ctx, app, ref)
+}
+
+func (a *API) listMessages(ctx context.Context, in *struct {
+	AppPath
+	ListIn
+	RangeIn
+	Channel     string   `query:"channel" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_.:+]+$"`
+	Tag         string   `query:"tag" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_./\\\\#]+$"`
+	EventTypes  []string `query:"event_types" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" maxItems:"100"`
+	WithContent bool     `query:"with_content" default:"true" doc:"With the payloads"`
+	Search      string   `query:"search" maxLength:"256" doc:"An id, an eventId, or text in the payload"`
+}) (*Body[ListOut[MessageOut]], error) {
+	app, err := a.app(ctx, in.AppID)
 	if err != nil {
 		return nil, err
 	}
-	if s != nil {
-		f.App = s.App
-	}
-	f.Types = q["type"]
-	messages, err := a.Store.ListMessages(ctx, f)
+	p, back, err := a.page(in.ListIn, hook.KindMessage, false)
 	if err != nil {
 		return nil, err
 	}
-	n, err := a.names(ctx)
+	q := hook.MessageQuery{App: app.ID, Types: in.EventTypes, Channel: in.Channel, Tag: in.Tag, Range: in.bounds(), Page: p, Bodies: in.WithContent, Text: in.Search}
+	if in.Search != "" && in.Iterator == "" {
+		if k, err := a.messageKey(ctx, app.ID, in.Search); err == nil {
+			return a.oneMessage(ctx, app.ID, k, in.ListIn, in.WithContent)
+		}
+	}
+	list, next, err := a.Store.ListMessagesOf(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	list := List[Message]{Data: []Message{}}
-	for i := range messages {
-		m, err := a.message(ctx, n, &messages[i], false)
+	out, keys := make([]MessageOut, len(list)), make([]hook.Key, len(list))
+	for i := range list {
+		out[i], keys[i] = a.messageOut(&list[i], in.WithContent), list[i].ID
+	}
+	return listOut(a, hook.KindMessage, out, keys, next, in.ListIn, back), nil
+}
+
+// oneMessage is a list of the one message that was searched for by its id.
+func (a *API) oneMessage(ctx context.Context, app, k hook.Key, in ListIn, body bool) (*Body[ListOut[MessageOut]], error) {
+	m, err := a.withBody(ctx, app, k)
+	if err != nil {
+		return nil, err
+	}
+	return listOut(a, hook.KindMessage, []MessageOut{a.messageOut(&m, body)}, []hook.Key{k}, 0, in, false), nil
+}
+
+// withBody reads a message of an application; the body is nil when it was deleted.
+func (a *API) withBody(ctx context.Context, app, k hook.Key) (hook.Message, error) {
+	m, has, err := a.Store.MessageInfo(ctx, app, k)
+	if err != nil || !has {
+		return m, err
+	}
+	found, err := a.Store.Messages(ctx, []hook.Key{k})
+	if err != nil {
+		return m, err
+	}
+	if whole := found[k]; whole != nil {
+		return *whole, nil
+	}
+	return m, nil
+}
+
+func (a *API) readMessage(ctx context.Context, in *struct {
+	MessagePath
+	WithContent bool `query:"with_content" default:"true" doc:"With the payload"`
+}) (*Body[MessageOut], error) {
+	app, err := a.app(ctx, in.AppID)
+	if err != nil {
+		return nil, err
+	}
+	k, err := a.messageKey(ctx, app.ID, in.MsgID)
+	if err != nil {
+		return nil, err
+	}
+	m, err := a.withBody(ctx, app.ID, k)
+	if err != nil {
+		return nil, err
+	}
+	return answer(a.messageOut(&m, in.WithContent)), nil
+}
+
+func (a *API) createMessage(ctx context.Context, in *struct {
+	AppPath
+	WithContent bool `query:"with_content" default:"true" doc:"With the payload in the answer"`
+	Body        MessageIn
+}) (*Body[MessageOut], error) {
+	body, headers, err := in.Body.body()
+	if err != nil {
+		return nil, err
+	}
+	app, err := a.appOfMessage(ctx, in.AppID, in.Body.Application)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	incoming := hook.Incoming{
+		Org: app.Org, App: app.ID, ReceivedAt: now, Headers: headers, Body: body, Channels: in.Body.Channels, Tags: in.Body.Tags,
+		Event: hook.Event{Type: in.Body.EventType, ID: value(in.Body.EventID)}, Idempotency: idempotency(ctx),
+	}
+	for _, s := range in.Body.Subjects {
+		if strings.ContainsRune(s.ID, 0) {
+			return nil, invalid("holds a NUL character", "body", "subjects")
+		}
+		incoming.Event.Subjects = append(incoming.Event.Subjects, hook.Subject(s))
+	}
+	if incoming.Event.ID != "" {
+		incoming.Event.DedupeKey = "id:" + incoming.Event.ID
+	}
+	if err := in.Body.times(&incoming, now); err != nil {
+		return nil, err
+	}
+	receipt, err := a.Pipeline.Accept(ctx, incoming)
+	if err != nil {
+		return nil, err
+	}
+	if receipt.Duplicate && !receipt.Repeated {
+		return nil, hook.Errorf(hook.CodeConflict, "a message with the eventId %q exists already: %s", incoming.Event.ID, a.IDs.Public(hook.KindMessage, receipt.Message))
+	}
+	if receipt.Repeated {
+		m, err := a.withBody(ctx, app.ID, receipt.Message)
+		return answerWith(http.StatusAccepted, a.messageOut(&m, in.WithContent)), err
+	}
+	m := hook.Message{
+		ID: receipt.Message, Event: incoming.Event, ReceivedAt: now.Truncate(time.Millisecond), Headers: headers, Body: body, Channels: incoming.Channels, Tags: incoming.Tags,
+	}
+	out := a.messageOut(&m, in.WithContent)
+	out.DeliverAt = in.Body.DeliverAt
+	return answerWith(http.StatusAccepted, out), nil
+}
+
+// appOfMessage is the application of the path; one that does not exist is made
+// when the message says what it is.
+func (a *API) appOfMessage(ctx context.Context, ref string, inline *ApplicationIn) (hook.Application, error) {
+	app, err := a.app(ctx, ref)
+	if !isNotFound(err) || inline == nil {
+		if err == nil {
+			err = notHidden(app)
+		}
+		return app, err
+	}
+	if strings.HasPrefix(ref, string(hook.KindApplication)) {
+		return app, err
+	}
+	if inline.UID == nil {
+		inline.UID = &ref
+	}
+	if *inline.UID != ref {
+		return app, invalid("is not the uid in the path", "body", "application", "uid")
+	}
+	x := hook.Application{Org: caller(ctx).Org}
+	if err := inline.into(&x); err != nil {
+		return app, err
+	}
+	made, err := a.Store.CreateApplication(ctx, x)
+	if err != nil && hook.CodeOf(err) == hook.CodeConflict { // another request was first
+		return a.app(ctx, ref)
+	}
+	return made, err
+}
+
+// body is what is sent, with the headers that say what it is.
+func (in *MessageIn) body() ([]byte, []hook.Header, error) {
+	kind, body := "application/json", []byte(in.Payload)
+	if in.RawPayload != nil {
+		raw, err := base64.StdEncoding.DecodeString(*in.RawPayload)
 		if err != nil {
-			return nil, err
+			return nil, nil, invalid("is not base64", "body", "rawPayload")
 		}
-		list.Data = append(list.Data, m)
+		body = raw
+		if in.ContentType != nil {
+			kind = *in.ContentType
+		}
+	} else if in.ContentType != nil {
+		return nil, nil, invalid("goes with rawPayload only", "body", "contentType")
 	}
-	if len(messages) == f.Limit {
-		list.Next = list.Data[len(list.Data)-1].ID
+	if kind == "" || strings.ContainsFunc(kind, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return nil, nil, invalid("is not a content type", "body", "contentType")
 	}
-	return list, nil
+	if len(body) > maxPayload {
+		return nil, nil, hook.Errorf(hook.CodeTooLarge, "the payload has %d bytes; at most %d are taken", len(body), maxPayload)
+	}
+	return body, []hook.Header{{Name: "Content-Type", Value: kind}}, nil
 }
 
-func (a *api) showMessage(r *http.Request) (any, error) {
-	m, n, err := a.find(r)
+// times puts when the message is sent and when its payload is deleted into in.
+func (in *MessageIn) times(to *hook.Incoming, now time.Time) error {
+	if at := in.DeliverAt; at != nil {
+		if at.Sub(now) > maxDeliverAt {
+			return invalid("is more than 30 days from now", "body", "deliverAt")
+		}
+		if at.After(now) {
+			to.DeliverAt = *at
+		}
+	}
+	switch {
+	case in.PayloadRetentionHours != nil:
+		to.ExpiresAt = now.Add(time.Duration(*in.PayloadRetentionHours) * time.Hour)
+	case in.PayloadRetentionPeriod != nil:
+		to.ExpiresAt = now.Add(time.Duration(*in.PayloadRetentionPeriod) * 24 * time.Hour)
+	}
+	return nil
+}
+
+// MessagePrecheckIn asks for a kind of message.
+type MessagePrecheckIn struct {
+	EventType string   `json:"eventType" minLength:"1" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$"`
+	Channels  []string `json:"channels,omitempty" maxItems:"10" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_.:+]+$" uniqueItems:"true"`
+}
+
+// MessagePrecheckOut says whether it would be sent to anyone.
+type MessagePrecheckOut struct {
+	Active bool `json:"active"`
+}
+
+func (a *API) precheckMessage(ctx context.Context, in *struct {
+	AppPath
+	Body MessagePrecheckIn
+}) (*Body[MessagePrecheckOut], error) {
+	app, err := a.app(ctx, in.AppID)
 	if err != nil {
 		return nil, err
 	}
-	v, err := a.message(r.Context(), n, m, true)
-	if err != nil {
-		return nil, err
-	}
-	v.Headers = m.Headers
-	if utf8.Valid(m.Body) {
-		v.Body = string(m.Body)
-	} else {
-		v.BodyBase64 = m.Body
-	}
-	return v, nil
-}
-
-// resendMessage sends a message again to the endpoints that it went to, or to
-// the one named "endpoint" in the query, also when that one never had it.
-func (a *api) resendMessage(r *http.Request) (any, error) {
-	ctx := r.Context()
-	m, n, err := a.find(r)
-	if err != nil {
-		return nil, err
-	}
-	deliveries, err := a.Store.Deliveries(ctx, m)
-	if err != nil {
-		return nil, err
-	}
-	only := r.URL.Query().Get("endpoint")
-	now, again, deleted := time.Now(), map[hook.Key]bool{}, 0
-	for i := range deliveries {
-		d := &deliveries[i]
-		if n.endpoint(d.Endpoint).ID == 0 {
-			deleted++
-			continue
-		}
-		if only != "" && !n.isEndpoint(d.Endpoint, only) || again[d.Endpoint] {
-			continue
-		}
-		if err := a.Store.Resend(ctx, d.ID, now); err != nil {
-			return nil, err
-		}
-		again[d.Endpoint] = true
-		a.Dispatch.Due(d.Endpoint, now)
-	}
-	if len(again) == 0 && deleted > 0 && only == "" {
-		return nil, hook.Errorf(hook.CodeConflict, "the endpoint that it went to was deleted; name another one of its source with --endpoint")
-	}
-	if len(again) == 0 {
-		if err := a.deliverTo(ctx, n, m, only, now); err != nil {
-			return nil, err
-		}
-	}
-	return a.message(ctx, n, m, true)
-}
-
-// deliverTo gives a message to an endpoint that never had it.
-func (a *api) deliverTo(ctx context.Context, n *names, m *hook.Message, endpoint string, now time.Time) error {
-	if endpoint == "" {
-		return hook.Errorf(hook.CodeConflict, "the message went to no endpoint; name one with --endpoint")
-	}
-	for _, e := range n.endpoints {
-		if e.App != m.App || !n.isEndpoint(e.ID, endpoint) {
-			continue
-		}
-		_, err := a.Store.Deliver(ctx, hook.Delivery{Org: m.Org, Message: m.ID, Endpoint: e.ID, State: hook.Pending, NextAt: now, Since: now, Trigger: hook.Manual})
-		if err != nil {
-			return err
-		}
-		a.Dispatch.Due(e.ID, now)
-		return nil
-	}
-	return hook.Errorf(hook.CodeNotFound, "source %s has no endpoint %q; `sigpost endpoint list` shows those there are", n.source(m.App), endpoint)
-}
-
-// find is the message that the path names.
-func (a *api) find(r *http.Request) (*hook.Message, *names, error) {
-	k, err := a.Store.IDs().Key(hook.KindMessage, r.PathValue("id"))
-	if err != nil {
-		return nil, nil, err
-	}
-	m, err := a.Store.Message(r.Context(), k)
-	if err != nil {
-		return nil, nil, err
-	}
-	n, err := a.names(r.Context())
-	return m, n, err
-}
-
-// message is m as people see it; log says whether its attempts are wanted.
-func (a *api) message(ctx context.Context, n *names, m *hook.Message, log bool) (Message, error) {
-	ids := a.Store.IDs()
-	v := Message{
-		ID: ids.Public(hook.KindMessage, m.ID), Source: n.source(m.App), Type: m.Type, EventID: m.Event.ID, Family: m.Family,
-		Subjects: m.Subjects, OccurredAt: known(m.OccurredAt), ReceivedAt: m.ReceivedAt, Size: m.Size,
-		Duplicates: m.Duplicates, LastDuplicate: known(m.LastDuplicateAt), Deliveries: []Delivery{},
-	}
-	deliveries, err := a.Store.Deliveries(ctx, m)
-	if err != nil {
-		return v, err
-	}
-	for i := range deliveries {
-		d, err := a.delivery(ctx, n, &deliveries[i], log)
-		if err != nil {
-			return v, err
-		}
-		v.Deliveries = append(v.Deliveries, d)
-	}
-	v.State = stateOf(v.Deliveries)
-	return v, nil
-}
-
-// stateOf sums up the states of deliveries: what still needs care comes first.
-func stateOf(deliveries []Delivery) string {
-	if len(deliveries) == 0 {
-		return "unmatched"
-	}
-	for _, s := range []hook.DeliveryState{hook.Failed, hook.Pending, hook.Held, hook.Canceled} {
-		for _, d := range deliveries {
-			if d.State == s.String() {
-				return d.State
-			}
-		}
-	}
-	return hook.Delivered.String()
-}
-
-func (a *api) delivery(ctx context.Context, n *names, d *hook.Delivery, log bool) (Delivery, error) {
-	ids := a.Store.IDs()
-	e := n.endpoint(d.Endpoint)
-	v := Delivery{ID: ids.Public(hook.KindDelivery, d.ID), Endpoint: e.Name, URL: e.URL, State: d.State.String(), Attempts: d.Attempts, Next: nextStep(d, e)}
-	if d.State == hook.Pending {
-		v.NextAt = known(d.NextAt)
-	}
-	if !log {
-		return v, nil
-	}
-	attempts, err := a.Store.Attempts(ctx, d)
-	if err != nil {
-		return v, err
-	}
-	for _, t := range attempts {
-		v.Log = append(v.Log, Attempt{
-			ID: ids.Public(hook.KindAttempt, t.ID), Number: t.Number, At: t.At, Millis: float64(t.Duration.Microseconds()) / 1000, Outcome: string(t.Outcome),
-			Status: t.Status, Trigger: t.Trigger.String(), Reason: t.Reason, Response: strings.ToValidUTF8(string(t.Response), "\uFFFD"),
-		})
-	}
-	return v, nil
-}
-
-// nextStep says what happens next with a delivery, and why.
-func nextStep(d *hook.Delivery, e hook.Endpoint) string {
-	switch d.State {
-	case hook.Delivered:
-		return "nothing: it is delivered"
-	case hook.Failed:
-		return "nothing by itself: the retry window is over, or the endpoint said that it is gone; `sigpost message resend` tries again"
-	case hook.Canceled:
-		return "nothing: it was canceled"
-	case hook.Held:
-		return "it waits until the endpoint is enabled: it is " + e.State.String() + reason(e)
-	}
-	if d.Holder != 0 {
-		return "it is being attempted, or waits for its turn in memory"
-	}
-	return "it is tried again when it is due"
-}
-
-func reason(e hook.Endpoint) string {
-	if e.Reason == "" {
-		return ""
-	}
-	return " (" + e.Reason + ")"
-}
-
-// known is t, or nil when there is none.
-func known(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
+	return answer(MessagePrecheckOut{a.Pipeline.Active(app.ID, in.Body.EventType, in.Body.Channels)}), nil
 }

@@ -17,8 +17,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sigpost/sigpost/internal/api"
 	"github.com/sigpost/sigpost/internal/config"
+	"github.com/sigpost/sigpost/internal/control"
 	"github.com/sigpost/sigpost/internal/provider"
 	"github.com/sigpost/sigpost/internal/server"
 	"github.com/sigpost/sigpost/internal/telemetry"
@@ -144,7 +144,7 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	}
 	defer res.Body.Close()
 	if res.StatusCode >= 300 {
-		var f api.Fault
+		var f control.Fault
 		if err := json.NewDecoder(res.Body).Decode(&f); err != nil || f.Detail == "" {
 			return fmt.Errorf("the server answered %d", res.StatusCode)
 		}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sigpost/sigpost/internal/api"
+	"github.com/sigpost/sigpost/internal/control"
 	"github.com/sigpost/sigpost/internal/hook"
 )
 
@@ -35,7 +35,7 @@ func (p *program) messageList(l *place) *cobra.Command {
 			q := url.Values{"limit": {strconv.Itoa(limit)}, "type": types}
 			add(q, "source", source)
 			add(q, "before", before)
-			var list api.List[api.Message]
+			var list control.List[control.Message]
 			if err := p.ask(c.Context(), l, http.MethodGet, "/messages", q, &list); err != nil {
 				return err
 			}
@@ -74,7 +74,7 @@ func (p *program) messageShow(l *place) *cobra.Command {
 		Use: "show ID", Short: "Show a message, where it is and what happens next", Args: cobra.ExactArgs(1),
 		Example: "  sigpost message show msg_2Xk…\n  sigpost message show msg_2Xk… --body > body.json",
 		RunE: func(c *cobra.Command, args []string) error {
-			var m api.Message
+			var m control.Message
 			if err := p.ask(c.Context(), l, http.MethodGet, "/messages/"+url.PathEscape(args[0]), nil, &m); err != nil {
 				return err
 			}
@@ -106,7 +106,7 @@ func (p *program) messageResend(l *place) *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			q := url.Values{}
 			add(q, "endpoint", endpoint)
-			var m api.Message
+			var m control.Message
 			if err := p.ask(c.Context(), l, http.MethodPost, "/messages/"+url.PathEscape(args[0])+"/resend", q, &m); err != nil {
 				return err
 			}
@@ -122,7 +122,7 @@ func (p *program) messageResend(l *place) *cobra.Command {
 }
 
 // showMessage prints a message and its deliveries.
-func (p *program) showMessage(m *api.Message) {
+func (p *program) showMessage(m *control.Message) {
 	fmt.Fprintf(p.out, "%s  %s  %s\n", m.ID, m.Type, m.State)
 	fmt.Fprintf(p.out, "  source      %s\n  received    %s\n", m.Source, m.ReceivedAt.Format(time.RFC3339Nano))
 	if m.OccurredAt != nil {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sigpost/sigpost/internal/api"
+	"github.com/sigpost/sigpost/internal/control"
 )
 
 func (p *program) rejectedCommand() *cobra.Command {
@@ -32,7 +32,7 @@ func (p *program) rejectedList(l *place) *cobra.Command {
 			q := url.Values{"limit": {strconv.Itoa(limit)}}
 			add(q, "source", source)
 			add(q, "before", before)
-			var list api.List[api.Rejected]
+			var list control.List[control.Rejected]
 			if err := p.ask(c.Context(), l, http.MethodGet, "/rejected", q, &list); err != nil {
 				return err
 			}
@@ -62,7 +62,7 @@ func (p *program) rejectedShow(l *place) *cobra.Command {
 		Use: "show ID", Short: "Show a rejected request and explain why it did not verify", Args: cobra.ExactArgs(1),
 		Example: "  sigpost rejected show rej_2Xk…",
 		RunE: func(c *cobra.Command, args []string) error {
-			var r api.Rejected
+			var r control.Rejected
 			if err := p.ask(c.Context(), l, http.MethodGet, "/rejected/"+url.PathEscape(args[0]), nil, &r); err != nil {
 				return err
 			}
@@ -81,7 +81,7 @@ func (p *program) rejectedShow(l *place) *cobra.Command {
 	return c
 }
 
-func (p *program) showRejected(r *api.Rejected) {
+func (p *program) showRejected(r *control.Rejected) {
 	fmt.Fprintf(p.out, "%s  %s\n  source    %s\n  received  %s from %s\n  request   %s %s, %d bytes\n", r.ID, r.Reason, r.Source,
 		r.ReceivedAt.Format(time.RFC3339Nano), r.Remote, r.Method, r.URL, r.Size)
 	if r.Accepted != "" {
@@ -122,7 +122,7 @@ func (p *program) rejectedAccept(l *place) *cobra.Command {
 			}
 			defer cl.close()
 			for _, id := range args {
-				var a api.Accepted
+				var a control.Accepted
 				if err := cl.call(c.Context(), http.MethodPost, "/rejected/"+url.PathEscape(id)+"/accept", nil, &a); err != nil {
 					return fmt.Errorf("%s: %w", id, err)
 				}

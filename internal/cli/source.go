@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sigpost/sigpost/internal/api"
+	"github.com/sigpost/sigpost/internal/control"
 )
 
 func (p *program) sourceCommand() *cobra.Command {
@@ -19,7 +19,7 @@ func (p *program) sourceCommand() *cobra.Command {
 	c.AddCommand(&cobra.Command{
 		Use: "list", Short: "List sources", Args: cobra.NoArgs, Example: "  sigpost source list",
 		RunE: func(c *cobra.Command, _ []string) error {
-			var list api.List[api.Source]
+			var list control.List[control.Source]
 			if err := p.ask(c.Context(), &l, http.MethodGet, "/sources", nil, &list); err != nil {
 				return err
 			}
@@ -56,7 +56,7 @@ func (p *program) endpointList(l *place) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List endpoints", Args: cobra.NoArgs, Example: "  sigpost endpoint list",
 		RunE: func(c *cobra.Command, _ []string) error {
-			var list api.List[api.Endpoint]
+			var list control.List[control.Endpoint]
 			if err := p.ask(c.Context(), l, http.MethodGet, "/endpoints", nil, &list); err != nil {
 				return err
 			}
@@ -88,7 +88,7 @@ func (p *program) endpointSecret(l *place) *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			q := url.Values{"endpoint": {args[0]}}
 			add(q, "source", source)
-			var s api.Secrets
+			var s control.Secrets
 			if err := p.ask(c.Context(), l, http.MethodGet, "/endpoints/secret", q, &s); err != nil {
 				return err
 			}

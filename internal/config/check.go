@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/internal/strictyaml"
 )
 
@@ -33,6 +34,11 @@ func (l *loader) check() {
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		l.fault("tls", "has only one of cert and key; give both files, or neither")
 	}
+	const leastJWTSecret = 32 // bytes: the length of the hash that it keys (RFC 7518, 3.2)
+	if n := len(c.JWTSecret); n > 0 && n < leastJWTSecret {
+		l.fault("jwt_secret", "has %d characters, and at least %d are needed; `openssl rand -hex 32` makes one", n, leastJWTSecret)
+	}
+	l.oneOf("signature_headers", c.SignatureHeaders, string(hook.HeadersWebhook), string(hook.HeadersSvix), string(hook.HeadersBoth))
 	l.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	l.oneOf("log.format", c.Log.Format, "text", "json")
 	if c.ShutdownTimeout < time.Second || c.ShutdownTimeout > 10*time.Minute {

@@ -28,6 +28,18 @@ type Config struct {
 	// EgressProxy is the proxy for all requests to endpoints.
 	EgressProxy string `yaml:"egress_proxy"`
 	TLS         TLS    `yaml:"tls"`
+	// JWTSecret verifies the HS256 tokens of the API that its owner signs
+	// himself; empty refuses them.
+	JWTSecret     hook.Secret `yaml:"jwt_secret"`
+	JWTSecretFile string      `yaml:"jwt_secret_file"`
+	// MasterKey seals what is kept secret at rest: base64 of 32 bytes, several
+	// separated by commas, the one in force first. Empty means the file
+	// master.key in the data directory.
+	MasterKey     hook.Secret `yaml:"master_key"`
+	MasterKeyFile string      `yaml:"master_key_file"`
+	// SignatureHeaders are the names of signature headers on the way out:
+	// "webhook", "svix" or "both".
+	SignatureHeaders string `yaml:"signature_headers"`
 	// ControlSocket is where the command line finds the server.
 	ControlSocket string `yaml:"control_socket"`
 	Log           Log    `yaml:"log"`
@@ -131,7 +143,7 @@ const (
 func Default() *Config {
 	return &Config{
 		Listen: defaultListen, Data: DefaultData, ControlSocket: filepath.Join(DefaultData, SocketName),
-		Log: Log{Level: "info", Format: "text"}, ShutdownTimeout: defaultShutdown,
+		Log: Log{Level: "info", Format: "text"}, ShutdownTimeout: defaultShutdown, SignatureHeaders: string(hook.HeadersWebhook),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/internal/strictyaml"
 )
 
@@ -55,6 +56,9 @@ var settings = []setting{
 	{"allow_nets", func(c *Config, v string) (err error) { c.AllowNets, err = networks(v); return err }},
 	{"trusted_proxies", func(c *Config, v string) (err error) { c.TrustedProxies, err = networks(v); return err }},
 	{"egress_proxy", func(c *Config, v string) error { c.EgressProxy = v; return nil }},
+	{"jwt_secret", func(c *Config, v string) error { c.JWTSecret = hook.Secret(v); return nil }},
+	{"master_key", func(c *Config, v string) error { c.MasterKey = hook.Secret(v); return nil }},
+	{"signature_headers", func(c *Config, v string) error { c.SignatureHeaders = v; return nil }},
 	{"tls_cert", func(c *Config, v string) error { c.TLS.Cert = v; return nil }},
 	{"tls_key", func(c *Config, v string) error { c.TLS.Key = v; return nil }},
 	{"control_socket", func(c *Config, v string) error { c.ControlSocket = v; return nil }},
@@ -283,6 +287,8 @@ func (l *loader) finish() {
 	if c.ControlSocket == "" {
 		c.ControlSocket = filepath.Join(c.Data, SocketName)
 	}
+	l.secretFile("jwt_secret", c.JWTSecretFile, &c.JWTSecret)
+	l.secretFile("master_key", c.MasterKeyFile, &c.MasterKey)
 	for i := range c.Sources {
 		s, at := &c.Sources[i], "sources["+strconv.Itoa(i)+"]"
 		l.secretFile(at+".token", s.TokenFile, &s.Token)

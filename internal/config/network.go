@@ -43,9 +43,10 @@ func isPublic(addr netip.Addr) bool {
 	return !addr.IsPrivate() && !addr.IsLoopback() && !addr.IsLinkLocalUnicast() && !addr.IsUnspecified() && !addr.IsMulticast()
 }
 
-// network refuses addresses that are not public and that allow_nets does not
-// open. It is a courtesy: the dialer has the last word, after DNS.
-func (l *loader) network(at, host string) {
+// PrivateHost is the error of a host that is an address on a network which is
+// neither public nor allowed. It is a courtesy: names are not looked up, and
+// the dialer has the last word, after DNS.
+func PrivateHost(host string, allow []Network) error {
 	name := strings.TrimSuffix(strings.ToLower(host), ".")
 	text := host
 	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
@@ -53,14 +54,20 @@ func (l *loader) network(at, host string) {
 	}
 	addr, err := netip.ParseAddr(text)
 	if err != nil {
-		return // a name: the dialer sees what it resolves to
+		return nil // a name: the dialer sees what it resolves to
 	}
 	addr = addr.Unmap().WithZone("")
-	allowed := slices.ContainsFunc(l.cfg.AllowNets, func(n Network) bool { return n.Contains(addr) })
+	allowed := slices.ContainsFunc(allow, func(n Network) bool { return n.Contains(addr) })
 	if isPublic(addr) || allowed {
-		return
+		return nil
 	}
-	l.fault(at, "%s is on a private network, to which nothing is sent unless you allow it; add %q to allow_nets", host, netip.PrefixFrom(addr, addr.BitLen()))
+	return fmt.Errorf("%s is on a private network, to which nothing is sent unless the operator allows it; add %q to allow_nets", host, netip.PrefixFrom(addr, addr.BitLen()))
+}
+
+func (l *loader) network(at, host string) {
+	if err := PrivateHost(host, l.cfg.AllowNets); err != nil {
+		l.fault(at, "%v", err)
+	}
 }
 
 // networks warns of what opens everything.

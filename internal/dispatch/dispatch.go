@@ -83,6 +83,7 @@ type Dispatcher struct {
 
 	mu        sync.RWMutex
 	endpoints map[hook.Key]*endpoint
+	apps      map[hook.Key]map[hook.Key]bool // application → its endpoints
 	agenda    agenda
 
 	wake  chan struct{}
@@ -101,7 +102,7 @@ type Dispatcher struct {
 // New makes a Dispatcher.
 func New(o Options) *Dispatcher {
 	d := &Dispatcher{store: o.Store, log: o.Log, observe: o.Observe, self: o.Store.Incarnation(),
-		endpoints: map[hook.Key]*endpoint{}, wake: make(chan struct{}, 1), finished: make(chan finished, recordBatch), recorded: make(chan struct{})}
+		endpoints: map[hook.Key]*endpoint{}, apps: map[hook.Key]map[hook.Key]bool{}, wake: make(chan struct{}, 1), finished: make(chan finished, recordBatch), recorded: make(chan struct{})}
 	d.attempts, d.cut = context.WithCancel(context.Background())
 	return d
 }
@@ -111,9 +112,13 @@ func New(o Options) *Dispatcher {
 func (d *Dispatcher) Update(ctx context.Context, targets []Target) error {
 	d.mu.Lock()
 	left := d.endpoints
-	d.endpoints = make(map[hook.Key]*endpoint, len(targets))
+	d.endpoints, d.apps = make(map[hook.Key]*endpoint, len(targets)), map[hook.Key]map[hook.Key]bool{}
 	for i := range targets {
 		t := &targets[i]
+		if d.apps[t.App] == nil {
+			d.apps[t.App] = map[hook.Key]bool{}
+		}
+		d.apps[t.App][t.ID] = true
 		e := left[t.ID]
 		if e == nil {
 			e = newEndpoint(t)
@@ -129,6 +134,45 @@ func (d *Dispatcher) Update(ctx context.Context, targets []Target) error {
 	d.mu.Unlock()
 	if err := d.sweep(ctx); err != nil { // it is swept again soon
 		d.log.Warn("sweep failed", "error", err)
+	}
+	return nil
+}
+
+// UpdateApp replaces the endpoints of one application. What Update says of
+// deliveries holds for theirs.
+func (d *Dispatcher) UpdateApp(ctx context.Context, app hook.Key, targets []Target) error {
+	d.mu.Lock()
+	stays := make(map[hook.Key]bool, len(targets))
+	for i := range targets {
+		t := &targets[i]
+		stays[t.ID] = true
+		if e := d.endpoints[t.ID]; e != nil {
+			e.setTarget(t)
+		} else {
+			d.endpoints[t.ID] = newEndpoint(t)
+		}
+	}
+	for id := range d.apps[app] {
+		if !stays[id] {
+			d.endpoints[id].retire()
+			delete(d.endpoints, id)
+		}
+	}
+	d.apps[app] = stays
+	d.mu.Unlock()
+	now := time.Now()
+	for i := range targets {
+		t := &targets[i]
+		if t.State != hook.Enabled {
+			if _, err := d.store.HoldPending(ctx, t.ID); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, err := d.store.ReleaseHeld(ctx, t.ID, now, releasePace, releaseStep); err != nil {
+			return err
+		}
+		d.Due(t.ID, now)
 	}
 	return nil
 }

@@ -8,11 +8,19 @@ import (
 
 // Endpoint is a URL that gets messages.
 type Endpoint struct {
-	ID   Key
-	Org  Key
-	App  Key
-	Name string // unique within its application; the URL when none was given
-	URL  string
+	ID  Key
+	Org Key
+	App Key
+	// UID is the owner's own name for it; empty when it has none.
+	UID         string
+	Name        string // of the configuration file, unique within its source; empty otherwise
+	URL         string
+	Description string
+	Metadata    map[string]string
+	// Channels are the ones that it gets messages of; empty means all.
+	Channels []string
+	// Throttle bounds its attempts a second; 0 is no bound.
+	Throttle int
 	// EventTypes are patterns of the event types that it gets; empty means all.
 	EventTypes []string
 	Headers    []Header // added to each request
@@ -28,6 +36,11 @@ type Endpoint struct {
 	SuccessCodes []int
 	// SchemeName names the signature scheme; empty means Standard Webhooks.
 	SchemeName string
+	// Policy names the provider whose send policy is used; empty means ours.
+	Policy string
+	// Untrusted: its URL was given with an application's own token, so it is never
+	// on a private network, whatever the operator allows for his own.
+	Untrusted bool
 	// ManagedByFile: made by the configuration file and read-only elsewhere.
 	ManagedByFile bool
 	// OfSource: 410 is an ordinary failure, and it is never disabled by itself.
@@ -36,6 +49,7 @@ type Endpoint struct {
 	// Reason says why it is paused or disabled.
 	Reason    string
 	CreatedAt time.Time
+	UpdatedAt time.Time
 }
 
 // Defaults of an endpoint.
@@ -82,10 +96,14 @@ func (s EndpointState) String() string {
 // Label is the endpoint's name for the log: where that is its URL, without the
 // query, which may hold a secret.
 func (e *Endpoint) Label() string {
-	if label, _, found := strings.Cut(e.Name, "?"); found {
+	name := e.Name
+	if name == "" {
+		name = e.URL
+	}
+	if label, _, found := strings.Cut(name, "?"); found {
 		return label + "?…"
 	}
-	return e.Name
+	return name
 }
 
 // Succeeded says whether an answer with this status means delivered.
@@ -96,8 +114,13 @@ func (e *Endpoint) Succeeded(status int) bool {
 	return status >= 200 && status < 300
 }
 
-// Wants says whether the endpoint gets messages of this event type.
-func (e *Endpoint) Wants(eventType string) bool {
+// Wants says whether the endpoint gets messages of this event type in these
+// channels. An endpoint that names channels gets those messages that have one of
+// them.
+func (e *Endpoint) Wants(eventType string, channels []string) bool {
+	if len(e.Channels) > 0 && !slices.ContainsFunc(channels, func(c string) bool { return slices.Contains(e.Channels, c) }) {
+		return false
+	}
 	if len(e.EventTypes) == 0 {
 		return true
 	}

@@ -11,12 +11,14 @@ type Code string
 
 // The codes.
 const (
-	CodeInvalid     Code = "invalid"     // the caller must change something
-	CodeNotFound    Code = "not_found"   // there is no such thing
-	CodeConflict    Code = "conflict"    // the thing exists, or is managed elsewhere
-	CodeTooLarge    Code = "too_large"   // over a documented limit
-	CodeUnavailable Code = "unavailable" // our own trouble: try again later
-	CodeInternal    Code = "internal"    // a fault of ours; told outside without detail
+	CodeInvalid     Code = "invalid"      // the caller must change something
+	CodeNotFound    Code = "not_found"    // there is no such thing
+	CodeConflict    Code = "conflict"     // the thing exists, or is managed elsewhere
+	CodeDenied      Code = "denied"       // the caller is known and may not do this
+	CodeUnknown     Code = "unauthorized" // the caller is not known
+	CodeTooLarge    Code = "too_large"    // over a documented limit
+	CodeUnavailable Code = "unavailable"  // our own trouble: try again later
+	CodeInternal    Code = "internal"     // a fault of ours; told outside without detail
 )
 
 // Error is the one error that faces show to people. Its message names the

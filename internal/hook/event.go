@@ -12,7 +12,7 @@ type Event struct {
 	// DedupeKey tells this event from every other of its source: "id:" and the
 	// provider's event id where it has one, else "sha256:" and the hex hash of
 	// the canonical JSON (keys sorted, white space dropped), or of the raw
-	// bytes when the body is not JSON.
+	// bytes when the body is not JSON. Empty: each is an event of its own.
 	DedupeKey string
 	// Family names the event types that replace each other for one subject;
 	// empty when the event replaces nothing.

@@ -91,6 +91,8 @@ const (
 	KindDelivery     Kind = "dlv_"
 	KindAttempt      Kind = "atmpt_"
 	KindRejected     Kind = "rej_"
+	KindToken        Kind = "key_"
+	KindTask         Kind = "qtask_"
 )
 
 // IDs turns keys into public ids and back. A public id is its kind's prefix and

@@ -10,6 +10,11 @@ type Message struct {
 
 	Event
 	ReceivedAt time.Time
+	// Channels and Tags are the producer's; nil for received webhooks.
+	Channels []string
+	Tags     []string
+	// ExpiresAt is when its payload is deleted; zero means with its application's others.
+	ExpiresAt time.Time
 	// Headers are the ones that go on to endpoints, in the order received.
 	Headers []Header
 	Body    []byte

@@ -1,6 +1,9 @@
 package hook
 
-import "log/slog"
+import (
+	"log/slog"
+	"time"
+)
 
 // Secret is a text that must never be seen in a log, an error or an answer:
 // every way of printing it gives "[redacted]". Reveal is the one way out.
@@ -16,3 +19,11 @@ func (Secret) GoString() string             { return redacted }
 func (Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
 func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// LiveSecret is a secret of an endpoint or source with its place in a rotation.
+type LiveSecret struct {
+	ID    Key
+	Value Secret
+	// ExpiresAt is when it stops being used; zero for the one in force.
+	ExpiresAt time.Time
+}

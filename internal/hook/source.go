@@ -4,16 +4,34 @@ import "time"
 
 // Source is a URL that receives from one provider.
 type Source struct {
-	ID       Key
-	Org      Key
-	App      Key // its hidden application
+	ID  Key
+	Org Key
+	App Key // its hidden application
+	// UID is the owner's own name for it; empty when it has none.
+	UID      string
 	Name     string
+	Type     string // the provider as the API names it; empty for those of the file
 	Provider string
+	Metadata map[string]string
+	Settings SourceSettings
 	// Token is the last segment of its URL.
 	Token         Secret
 	ManagedByFile bool
 	Disabled      bool
 	CreatedAt     time.Time
+	UpdatedAt     time.Time
+}
+
+// SourceSettings are the policies of a source that the API made. Those of the
+// configuration file stand in the file.
+type SourceSettings struct {
+	Quarantine     bool     `json:"quarantine,omitempty"` // bad signatures are kept and answered 200
+	Redeliver      bool     `json:"redeliver,omitempty"`  // duplicates are forwarded
+	AllowIPs       []string `json:"allowIps,omitempty"`
+	ProviderIPs    bool     `json:"providerIps,omitempty"`
+	MaxBody        int64    `json:"maxBody,omitempty"`
+	FlowID         string   `json:"flowId,omitempty"`
+	ForwardHeaders []string `json:"forwardHeaders,omitempty"`
 }
 
 // Rejected is a request that came with a signature which did not verify. It is

@@ -12,13 +12,43 @@ type Incoming struct {
 	Body       []byte
 	// Redeliver forwards the event again when it is known already.
 	Redeliver bool
+	// Channels, Tags and ExpiresAt are the message's.
+	Channels, Tags []string
+	ExpiresAt      time.Time
+	// DeliverAt is when its deliveries are due; zero means at once.
+	DeliverAt time.Time
+	// Only is the one endpoint that gets it; 0 is every one that wants it.
+	Only Key
+	// Idempotency is the request that it came with; nil when it has no key.
+	Idempotency *Idempotency
 }
+
+// Idempotency binds a key of a caller to what was asked with it.
+type Idempotency struct {
+	Hash    Hash // of organization and key
+	Request Hash // of what was asked
+}
+
+// Answer is what was answered to a request that came with an idempotency key.
+type Answer struct {
+	Request Hash
+	// Message is what the request made; 0 when it was not a message.
+	Message Key
+	// Status and Body are the answer itself; zero for a message.
+	Status int
+	Body   []byte
+}
+
+// IdempotencyWindow is how long a key is remembered.
+const IdempotencyWindow = 12 * time.Hour
 
 // Receipt is what the sender of an event is told.
 type Receipt struct {
 	Message Key
 	// Duplicate says that the event was known; Message is the first one's.
 	Duplicate bool
+	// Repeated says that the same request was made before; Message is what it made.
+	Repeated bool
 	// Deliveries is how many were made now.
 	Deliveries int
 }
@@ -28,7 +58,14 @@ type Append struct {
 	// Message is kept unless the event is known; its ID and Fanout are set by the store.
 	Message Message
 	// Hash tells the event from others; it is looked for in the dedupe window.
+	// The zero Hash is never looked for: each such message is an event of its own.
 	Hash Hash
+	// Idempotency is looked for before Hash; nil when there is no key. A key that
+	// came with another request before is an error with CodeConflict.
+	Idempotency *Idempotency
+	// Repeated says that the same request was made before. Nothing was kept now;
+	// Message.ID is what it made.
+	Repeated bool
 	// Deliveries go with the message: Org, Endpoint, State, NextAt, Since and Holder
 	// are the caller's, ID and Message are set by the store.
 	Deliveries []Delivery

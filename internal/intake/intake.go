@@ -14,7 +14,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -74,16 +74,16 @@ const bodyMemory = 256 << 20
 // Handler receives webhooks. It must Run for rejected requests to be kept.
 type Handler struct {
 	o       Options
-	sources atomic.Pointer[sources]
+	mu      sync.Mutex // one change of sources at a time
+	byToken sync.Map   // token → *Source
+	byKey   sync.Map   // hook.Key → *Source
 	memory  *semaphore.Weighted
 	rejects chan *hook.Rejected
 }
 
 // New makes a Handler without sources.
 func New(o Options) *Handler {
-	h := &Handler{o: o, memory: semaphore.NewWeighted(bodyMemory), rejects: make(chan *hook.Rejected, rejectQueue)}
-	h.SetSources(nil)
-	return h
+	return &Handler{o: o, memory: semaphore.NewWeighted(bodyMemory), rejects: make(chan *hook.Rejected, rejectQueue)}
 }
 
 // answer is what a request ends with.
@@ -99,7 +99,7 @@ type answer struct {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	token := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, Prefix), "/")
-	source := h.sources.Load().byToken[token]
+	source := h.source(token)
 	var a answer
 	var event hook.Event
 	size := 0

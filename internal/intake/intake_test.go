@@ -299,7 +299,7 @@ func TestARejectedRequestIsKeptExplainedAndReadmittedOnceMended(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := *d.sources.Load().byKey[5]
+	source := *d.sourceByKey(5)
 	right := source.Verifier
 	source.Verifier = wrong
 	d.SetSources([]*Source{&source})

@@ -95,7 +95,7 @@ func (s *Source) request(r *hook.Rejected) signature.Request {
 // Explain says why a rejected request did not verify, against the secrets that
 // its source has now.
 func (h *Handler) Explain(r *hook.Rejected) (signature.Explanation, error) {
-	s := h.sources.Load().byKey[r.Source]
+	s := h.sourceByKey(r.Source)
 	if s == nil {
 		return signature.Explanation{}, hook.Errorf(hook.CodeNotFound, "the source of this request is not in the configuration at hand; when the server is stopped, give it with --config")
 	}
@@ -109,7 +109,7 @@ func (h *Handler) Explain(r *hook.Rejected) (signature.Explanation, error) {
 // lets it in when it is good now: after a secret was mended. A client key is not
 // asked for again, because it was not stored; the signature decides.
 func (h *Handler) Readmit(ctx context.Context, r *hook.Rejected) (hook.Receipt, error) {
-	s := h.sources.Load().byKey[r.Source]
+	s := h.sourceByKey(r.Source)
 	switch {
 	case s == nil:
 		return hook.Receipt{}, hook.Errorf(hook.CodeNotFound, "the source of this request is not in the configuration at hand; when the server is stopped, give it with --config")

@@ -3,6 +3,7 @@ package intake
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sigpost/sigpost/internal/hook"
@@ -18,6 +19,8 @@ type Verifier interface {
 // secrets and rules of its provider.
 type Source struct {
 	hook.Source
+	// OldTokens are those that were rotated and are valid for a while yet.
+	OldTokens []string
 	// Verifier is nil for a provider that does not sign: then the random token
 	// in the URL is all that protects the source.
 	Verifier Verifier
@@ -55,22 +58,79 @@ type Source struct {
 // DefaultMaxBody is the longest body taken unless the source says otherwise.
 const DefaultMaxBody = 1 << 20
 
-// Sources are the sources by token. It never changes; SetSources puts another in its place.
-type sources struct {
-	byToken map[string]*Source
-	byKey   map[hook.Key]*Source
+// SetSources replaces all sources. Requests under way end with the old ones.
+func (h *Handler) SetSources(list []*Source) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	stays := map[hook.Key]bool{}
+	for _, x := range list {
+		stays[x.ID] = true
+		h.put(x)
+	}
+	h.byKey.Range(func(id, _ any) bool {
+		if !stays[id.(hook.Key)] {
+			h.remove(id.(hook.Key))
+		}
+		return true
+	})
 }
 
-// SetSources replaces the sources. Requests under way end with the old ones.
-func (h *Handler) SetSources(list []*Source) {
-	s := &sources{make(map[string]*Source, len(list)), make(map[hook.Key]*Source, len(list))}
-	for _, x := range list {
-		if x.MaxBody == 0 {
-			x.MaxBody = DefaultMaxBody
-		}
-		x.headers, x.sampler = newHeaderRule(x.SecretHeaders, x.AllowHeaders), &sampler{}
-		s.byToken[x.Token.Reveal()] = x
-		s.byKey[x.ID] = x
+// SetSource replaces one source, or adds it.
+func (h *Handler) SetSource(x *Source) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.put(x)
+}
+
+// RemoveSource lets a source receive no more.
+func (h *Handler) RemoveSource(id hook.Key) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.remove(id)
+}
+
+func (h *Handler) put(x *Source) {
+	if x.MaxBody == 0 {
+		x.MaxBody = DefaultMaxBody
 	}
-	h.sources.Store(s)
+	x.headers, x.sampler = newHeaderRule(x.SecretHeaders, x.AllowHeaders), &sampler{}
+	tokens := append([]string{x.Token.Reveal()}, x.OldTokens...)
+	for _, token := range tokens {
+		h.byToken.Store(token, x)
+	}
+	if old, ok := h.byKey.Swap(x.ID, x); ok {
+		h.forget(old.(*Source), tokens)
+	}
+}
+
+func (h *Handler) remove(id hook.Key) {
+	if old, ok := h.byKey.LoadAndDelete(id); ok {
+		h.forget(old.(*Source), nil)
+	}
+}
+
+// forget frees the tokens of a source, but those that it keeps and those that
+// another has taken over.
+func (h *Handler) forget(old *Source, keep []string) {
+	for _, token := range append([]string{old.Token.Reveal()}, old.OldTokens...) {
+		if !slices.Contains(keep, token) {
+			h.byToken.CompareAndDelete(token, old)
+		}
+	}
+}
+
+// source is the one with a token, or nil.
+func (h *Handler) source(token string) *Source {
+	if x, ok := h.byToken.Load(token); ok {
+		return x.(*Source)
+	}
+	return nil
+}
+
+// sourceByKey is the one with a key, or nil.
+func (h *Handler) sourceByKey(id hook.Key) *Source {
+	if x, ok := h.byKey.Load(id); ok {
+		return x.(*Source)
+	}
+	return nil
 }

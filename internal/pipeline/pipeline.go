@@ -7,7 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/sigpost/sigpost/internal/hook"
@@ -29,26 +29,62 @@ type Dispatcher interface {
 	Dispatch(m *hook.Message, size int, deliveries []hook.Delivery)
 }
 
-// Routes are the endpoints of each application. It never changes; Update puts
-// another in its place.
+// Routes are the endpoints of each application.
 type Routes map[hook.Key][]hook.Endpoint
 
 // Pipeline accepts events. Safe for concurrent use.
 type Pipeline struct {
 	store    Store
 	dispatch Dispatcher
-	routes   atomic.Pointer[Routes]
+	routes   sync.Map // application → []hook.Endpoint, which never change
 }
 
 // New makes a Pipeline that routes nothing until Update.
 func New(store Store, dispatch Dispatcher) *Pipeline {
-	p := &Pipeline{store: store, dispatch: dispatch}
-	p.Update(Routes{})
-	return p
+	return &Pipeline{store: store, dispatch: dispatch}
 }
 
-// Update replaces the routes.
-func (p *Pipeline) Update(r Routes) { p.routes.Store(&r) }
+// Update replaces the routes of all applications.
+func (p *Pipeline) Update(r Routes) {
+	for app, endpoints := range r {
+		p.UpdateApp(app, endpoints)
+	}
+	p.routes.Range(func(app, _ any) bool {
+		if _, there := r[app.(hook.Key)]; !there {
+			p.routes.Delete(app)
+		}
+		return true
+	})
+}
+
+// UpdateApp replaces the routes of one application.
+func (p *Pipeline) UpdateApp(app hook.Key, endpoints []hook.Endpoint) {
+	if len(endpoints) == 0 {
+		p.routes.Delete(app)
+		return
+	}
+	p.routes.Store(app, endpoints)
+}
+
+// endpoints are those of an application.
+func (p *Pipeline) endpoints(app hook.Key) []hook.Endpoint {
+	v, ok := p.routes.Load(app)
+	if !ok {
+		return nil
+	}
+	return v.([]hook.Endpoint)
+}
+
+// Active says whether an enabled endpoint of an application wants such a message.
+func (p *Pipeline) Active(app hook.Key, eventType string, channels []string) bool {
+	endpoints := p.endpoints(app)
+	for i := range endpoints {
+		if e := &endpoints[i]; e.State == hook.Enabled && e.Wants(eventType, channels) {
+			return true
+		}
+	}
+	return false
+}
 
 // Accept keeps an event and sends its deliveries on their way. When it returns
 // without error, the event is on disk, or was before (a duplicate). After an
@@ -56,11 +92,17 @@ func (p *Pipeline) Update(r Routes) { p.routes.Store(&r) }
 func (p *Pipeline) Accept(ctx context.Context, in hook.Incoming) (hook.Receipt, error) {
 	received := in.ReceivedAt.Truncate(time.Millisecond)
 	a := &hook.Append{
-		Message:   hook.Message{Org: in.Org, App: in.App, Event: in.Event, ReceivedAt: received, Headers: in.Headers, Body: in.Body},
-		Hash:      hash(in.App, in.Event.DedupeKey),
-		Redeliver: in.Redeliver,
+		Message: hook.Message{
+			Org: in.Org, App: in.App, Event: in.Event, ReceivedAt: received, Headers: in.Headers, Body: in.Body,
+			Channels: in.Channels, Tags: in.Tags, ExpiresAt: in.ExpiresAt,
+		},
+		Redeliver:   in.Redeliver,
+		Idempotency: in.Idempotency,
 	}
-	a.Deliveries = p.route(&a.Message)
+	if in.Event.DedupeKey != "" {
+		a.Hash = hash(in.App, in.Event.DedupeKey)
+	}
+	a.Deliveries = p.route(&a.Message, in.Only, in.DeliverAt)
 	reserved := a.Deliveries
 	err := p.store.Append(ctx, a)
 	if err != nil || len(a.Deliveries) == 0 {
@@ -73,6 +115,9 @@ func (p *Pipeline) Accept(ctx context.Context, in hook.Incoming) (hook.Receipt, 
 	if err != nil {
 		return hook.Receipt{}, err
 	}
+	if a.Repeated {
+		return hook.Receipt{Message: a.Message.ID, Repeated: true}, nil
+	}
 	m := &a.Message
 	if a.Duplicate {
 		m = nil // what goes out again is what was kept first
@@ -81,23 +126,29 @@ func (p *Pipeline) Accept(ctx context.Context, in hook.Incoming) (hook.Receipt, 
 	return hook.Receipt{Message: a.Message.ID, Duplicate: a.Duplicate, Deliveries: len(a.Deliveries)}, nil
 }
 
-// route makes a delivery for each endpoint that wants the message.
-func (p *Pipeline) route(m *hook.Message) []hook.Delivery {
-	endpoints := (*p.routes.Load())[m.App]
+// route makes a delivery for each endpoint that wants the message, or for only
+// one. What is due later is not held in memory until then.
+func (p *Pipeline) route(m *hook.Message, only hook.Key, at time.Time) []hook.Delivery {
+	endpoints := p.endpoints(m.App)
 	if len(endpoints) == 0 {
 		return nil
+	}
+	later := at.After(m.ReceivedAt)
+	if !later {
+		at = m.ReceivedAt
 	}
 	deliveries := make([]hook.Delivery, 0, len(endpoints))
 	for i := range endpoints {
 		e := &endpoints[i]
-		if !e.Wants(m.Type) {
+		if only != 0 && e.ID != only || only == 0 && !e.Wants(m.Type, m.Channels) {
 			continue
 		}
-		d := hook.Delivery{Org: m.Org, Endpoint: e.ID, State: hook.Pending, NextAt: m.ReceivedAt, Since: m.ReceivedAt}
-		if e.State == hook.Enabled {
-			d.Holder = p.dispatch.Reserve(e.ID, len(m.Body))
-		} else {
+		d := hook.Delivery{Org: m.Org, Endpoint: e.ID, State: hook.Pending, NextAt: at, Since: at}
+		switch {
+		case e.State != hook.Enabled:
 			d.State = hook.Held
+		case !later:
+			d.Holder = p.dispatch.Reserve(e.ID, len(m.Body))
 		}
 		deliveries = append(deliveries, d)
 	}

@@ -46,7 +46,7 @@ func newTarget(t *testing.T, c *Client, e hook.Endpoint) *Target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	target, err := NewTarget(c, e, signer, ids, "veriff-prod")
+	target, err := NewTarget(e, TargetOptions{Client: c, Signer: signer, IDs: ids, Source: "veriff-prod"})
 	if err != nil {
 		t.Fatal(err)
 	}

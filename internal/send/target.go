@@ -26,7 +26,8 @@ type Target struct {
 	url      *url.URL
 	signer   Signer
 	ids      *hook.IDs
-	sources  map[hook.Key]string // application → name of its source
+	source   string // name of the source that its messages come from
+	names    hook.HeaderNames
 }
 
 // Bounds of an answer: how much is kept, and how much is read so that the
@@ -39,14 +40,25 @@ const (
 // MaxHops is through how many Sigposts one message goes at the most.
 const MaxHops = 5
 
-// NewTarget prepares an endpoint. source is the name of the source that its
-// messages come from, empty for an application's endpoint.
-func NewTarget(c *Client, e hook.Endpoint, signer Signer, ids *hook.IDs, source string) (*Target, error) {
+// TargetOptions are what a Target needs besides its endpoint.
+type TargetOptions struct {
+	Client *Client
+	Signer Signer
+	IDs    *hook.IDs
+	// Source is the name of the source that its messages come from, empty for an
+	// application's endpoint.
+	Source string
+	// Names are those of the headers of Standard Webhooks; empty means webhook-….
+	Names hook.HeaderNames
+}
+
+// NewTarget prepares an endpoint.
+func NewTarget(e hook.Endpoint, o TargetOptions) (*Target, error) {
 	u, err := url.Parse(e.URL)
 	if err != nil {
-		return nil, fmt.Errorf("parse URL of endpoint %s: %w", e.Name, err)
+		return nil, fmt.Errorf("parse URL of endpoint %s: %w", e.Label(), err)
 	}
-	return &Target{client: c, endpoint: e, url: u, signer: signer, ids: ids, sources: map[hook.Key]string{e.App: source}}, nil
+	return &Target{client: o.Client, endpoint: e, url: u, signer: o.Signer, ids: o.IDs, source: o.Source, names: o.Names}, nil
 }
 
 // Attempt sends m once and says what came of it. The whole exchange is bounded
@@ -129,8 +141,9 @@ func (t *Target) request(m *hook.Message, now time.Time, hops int) (*http.Reques
 	for _, f := range signed {
 		h.Set(f.Name, f.Value)
 	}
-	if source := t.sources[m.App]; source != "" {
-		set(h, "Sigpost-Source", source)
+	rename(h, t.names)
+	if t.source != "" {
+		set(h, "Sigpost-Source", t.source)
 	}
 	set(h, "Sigpost-Event-Type", m.Type)
 	if s := dictionary(m.Subjects); s != "" {
@@ -142,6 +155,22 @@ func (t *Target) request(m *hook.Message, now time.Time, hops int) (*http.Reques
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		ContentLength: int64(len(m.Body)),
 	}, nil
+}
+
+// rename gives the headers of Standard Webhooks the names that receivers of the
+// Svix libraries know, beside or instead of their own.
+func rename(h http.Header, names hook.HeaderNames) {
+	if names != hook.HeadersSvix && names != hook.HeadersBoth {
+		return
+	}
+	for _, part := range [...]struct{ webhook, svix string }{{"Webhook-Id", "Svix-Id"}, {"Webhook-Timestamp", "Svix-Timestamp"}, {"Webhook-Signature", "Svix-Signature"}} {
+		if v, ok := h[part.webhook]; ok {
+			h[part.svix] = v
+			if names == hook.HeadersSvix {
+				delete(h, part.webhook)
+			}
+		}
+	}
 }
 
 // set puts one value under a name that is canonical already.

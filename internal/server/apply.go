@@ -9,14 +9,9 @@ import (
 	"time"
 
 	"github.com/sigpost/sigpost/internal/config"
-	"github.com/sigpost/sigpost/internal/dispatch"
 	"github.com/sigpost/sigpost/internal/hook"
-	"github.com/sigpost/sigpost/internal/intake"
-	"github.com/sigpost/sigpost/internal/pipeline"
 	"github.com/sigpost/sigpost/internal/provider"
-	"github.com/sigpost/sigpost/internal/send"
 	"github.com/sigpost/sigpost/internal/store"
-	"github.com/sigpost/sigpost/signature"
 )
 
 // apply makes a configuration the one in force: the store's rows first, then
@@ -31,22 +26,21 @@ func (s *Server) apply(ctx context.Context, cfg *config.Config, providers *provi
 	if err := s.store.ApplyFile(ctx, file, s.o.Prune); err != nil {
 		return err
 	}
-	a := applied{s: s, cfg: cfg, providers: providers, secrets: map[hook.Key][]hook.Secret{}, routes: pipeline.Routes{}}
-	a.client = send.NewClient(send.Options{AllowNets: config.Prefixes(cfg.AllowNets), Own: s.isOwn, Proxy: proxyURL(cfg), UserAgent: "Sigpost/" + s.o.Version})
-	if err := a.read(ctx); err != nil {
+	b := s.newBuilder(cfg, providers)
+	made, err := b.all(ctx)
+	if err != nil {
 		return err
 	}
-	if s.client != nil {
-		defer s.client.Close() // lets go of idle connections; attempts under way end with it
+	if old := s.builder.Swap(b); old != nil {
+		defer old.close() // lets go of idle connections; attempts under way end with it
 	}
-	s.client = a.client
 	s.config.Store(cfg)
-	s.secrets.Store(&a.secrets)
-	if err := s.dispatch.Update(ctx, a.targets); err != nil {
+	s.secrets.Store(&made.fileSecrets)
+	if err := s.dispatch.Update(ctx, made.targets); err != nil {
 		return err
 	}
-	s.pipeline.Update(a.routes)
-	s.intake.SetSources(a.sources)
+	s.pipeline.Update(made.routes)
+	s.intake.SetSources(made.sources)
 	return nil
 }
 
@@ -131,162 +125,6 @@ func endpointName(c *config.Endpoint) string {
 		return c.Name
 	}
 	return c.URL
-}
-
-// applied gathers what the running parts need, from the store's rows and the
-// file's secrets.
-type applied struct {
-	s         *Server
-	cfg       *config.Config
-	providers *provider.Set
-	client    *send.Client
-	secrets   map[hook.Key][]hook.Secret
-	targets   []dispatch.Target
-	routes    pipeline.Routes
-	sources   []*intake.Source
-}
-
-func (a *applied) read(ctx context.Context) error {
-	sources, err := a.s.store.Sources(ctx)
-	if err != nil {
-		return err
-	}
-	endpoints, err := a.s.store.Endpoints(ctx)
-	if err != nil {
-		return err
-	}
-	for i := range sources {
-		x := &sources[i]
-		c := a.fileSource(x.Name)
-		for _, e := range endpoints {
-			if e.App != x.App {
-				continue
-			}
-			if err := a.addEndpoint(ctx, x, c, e); err != nil {
-				return fmt.Errorf("source %s: endpoint %s: %w", x.Name, e.Name, err)
-			}
-		}
-		if c == nil || x.Disabled {
-			continue
-		}
-		if err := a.addSource(*x, c); err != nil {
-			return fmt.Errorf("source %s: %w", x.Name, err)
-		}
-	}
-	return nil
-}
-
-func (a *applied) fileSource(name string) *config.Source {
-	for i := range a.cfg.Sources {
-		if a.cfg.Sources[i].Name == name {
-			return &a.cfg.Sources[i]
-		}
-	}
-	return nil
-}
-
-// addEndpoint makes a target of an endpoint, also of one that left the file:
-// what it still had to get is held. Only those in the file get new messages.
-func (a *applied) addEndpoint(ctx context.Context, x *hook.Source, c *config.Source, e hook.Endpoint) error {
-	var own *config.Endpoint
-	if c != nil {
-		for i := range c.Endpoints {
-			if endpointName(&c.Endpoints[i]) == e.Name {
-				own = &c.Endpoints[i]
-			}
-		}
-	}
-	if own == nil {
-		e.State = hook.Disabled
-		a.targets = append(a.targets, dispatch.Target{Endpoint: e})
-		return nil
-	}
-	secrets, err := a.endpointSecrets(ctx, e, own)
-	if err != nil {
-		return err
-	}
-	scheme, err := schemeOf(e.SchemeName, a.providers)
-	if err != nil {
-		return err
-	}
-	signer, err := signature.NewSigner(scheme, reveal(secrets)...)
-	if err != nil {
-		return fmt.Errorf("secret: %w", err)
-	}
-	target, err := send.NewTarget(a.client, e, signer, a.s.store.IDs(), x.Name)
-	if err != nil {
-		return err
-	}
-	a.secrets[e.ID] = secrets
-	a.targets = append(a.targets, dispatch.Target{Endpoint: e, Attempt: target.Attempt})
-	a.routes[e.App] = append(a.routes[e.App], e)
-	return nil
-}
-
-// endpointSecrets are the file's, or the one that we make where it has none.
-func (a *applied) endpointSecrets(ctx context.Context, e hook.Endpoint, c *config.Endpoint) ([]hook.Secret, error) {
-	if c.Signature != nil && c.Signature.Secret != "" {
-		return []hook.Secret{c.Signature.Secret}, nil
-	}
-	if len(c.Secrets) > 0 {
-		return c.Secrets, nil
-	}
-	made, err := a.s.store.OwnSecret(ctx, e.Org, e.ID, newEndpointSecret)
-	return []hook.Secret{made}, err
-}
-
-func (a *applied) addSource(x hook.Source, c *config.Source) error {
-	p, err := a.providers.Lookup(c.Provider)
-	if err != nil {
-		return err
-	}
-	src := &intake.Source{
-		Source: x, Classify: p.Classify, AuthClientHeader: p.AuthClientHeader, AuthClient: c.AuthClient, FlowID: c.FlowID, FlowOf: p.FlowID,
-		AllowIPs: config.Prefixes(c.AllowIPs), MaxBody: int64(c.MaxBody), Quarantine: c.OnBadSignature == "quarantine", Redeliver: c.OnDuplicate == "forward",
-		Base: baseURL(a.cfg), SecretHeaders: p.SecretHeaders, AllowHeaders: c.ForwardHeaders,
-	}
-	if c.ProviderIPs {
-		src.AllowIPs = append(src.AllowIPs, p.Addresses...)
-	}
-	if p.Signed() {
-		v, err := signature.NewVerifier(p.Scheme, reveal(c.Secrets)...)
-		if err != nil {
-			return fmt.Errorf("secrets: %w", err)
-		}
-		src.Verifier = v
-		known := make([]signature.KnownSecret, len(c.Secrets))
-		for i, secret := range c.Secrets {
-			known[i] = signature.KnownSecret{Value: secret.Reveal(), Name: fmt.Sprintf("secrets[%d]", i)}
-		}
-		src.Explain = func(r signature.Request, now time.Time) signature.Explanation {
-			return signature.Explain(p.Scheme, r, known, now)
-		}
-	}
-	a.sources = append(a.sources, src)
-	return nil
-}
-
-// schemeOf finds a scheme by name: a scheme of the library, or a provider's.
-func schemeOf(name string, providers *provider.Set) (signature.Scheme, error) {
-	if name == "" {
-		return signature.StandardWebhooks(), nil
-	}
-	if s, ok := signature.Lookup(name); ok {
-		return s, nil
-	}
-	p, err := providers.Lookup(name)
-	if err != nil {
-		return signature.Scheme{}, err
-	}
-	return p.Scheme, nil
-}
-
-func reveal(secrets []hook.Secret) []string {
-	out := make([]string, len(secrets))
-	for i, s := range secrets {
-		out[i] = s.Reveal()
-	}
-	return out
 }
 
 // endpointSecrets answers the API: the secrets applied, or the one that we

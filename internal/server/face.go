@@ -13,8 +13,10 @@ import (
 	"net/netip"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
+	"github.com/sigpost/sigpost/internal/api"
 	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/internal/intake"
 )
@@ -199,8 +201,16 @@ func isLocal(addr netip.Addr) bool {
 
 // mainHandler serves everything.
 func (s *Server) mainHandler() http.Handler {
-	metrics, missing := s.metrics.Handler(), notFound()
+	metrics, missing, keys := s.metrics.Handler(), notFound(), http.HandlerFunc(s.publicKeys)
 	return s.guarded(withIntake(s.intake, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if api.Serves(r.URL.Path) {
+			s.api.ServeHTTP(w, r)
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, keysPath) {
+			keys.ServeHTTP(w, r)
+			return
+		}
 		switch r.URL.Path { // no mux: it would answer odd paths with redirects
 		case "/health":
 			s.health(w, r)

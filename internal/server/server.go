@@ -10,19 +10,23 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sigpost/sigpost/internal/api"
 	"github.com/sigpost/sigpost/internal/config"
+	"github.com/sigpost/sigpost/internal/control"
 	"github.com/sigpost/sigpost/internal/dispatch"
 	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/internal/intake"
 	"github.com/sigpost/sigpost/internal/pipeline"
 	"github.com/sigpost/sigpost/internal/provider"
-	"github.com/sigpost/sigpost/internal/send"
+	"github.com/sigpost/sigpost/internal/seal"
 	"github.com/sigpost/sigpost/internal/store"
+	"github.com/sigpost/sigpost/internal/strictyaml"
+	"github.com/sigpost/sigpost/internal/task"
 	"github.com/sigpost/sigpost/internal/telemetry"
 )
 
@@ -55,9 +59,13 @@ type Server struct {
 	dispatch *dispatch.Dispatcher
 	pipeline *pipeline.Pipeline
 	intake   *intake.Handler
-	client   *send.Client // of the configuration in force
 	metrics  *telemetry.Metrics
 	control  http.Handler
+	api      *api.API
+	tasks    *task.Runner
+	expiries expiries
+	// builder makes what runs, under the configuration in force.
+	builder atomic.Pointer[builder]
 
 	mu     sync.Mutex // one apply at a time
 	config atomic.Pointer[config.Config]
@@ -70,9 +78,15 @@ type Server struct {
 // Open opens the data directory and applies the configuration.
 func Open(ctx context.Context, o Options) (*Server, error) {
 	s := &Server{o: o}
+	s.expiries = expiries{timers: map[hook.Key]*time.Timer{}, ctx: context.Background(), failed: func(err error) {
+		o.Log.Error("secret that expired is still used", "error", err)
+	}}
 	s.metrics = telemetry.NewMetrics(s.oldestDue)
-	var err error
-	s.store, err = store.Open(ctx, store.Options{Dir: o.Config.Data, Log: o.Log, Committed: s.metrics.Committed})
+	ring, err := masterKey(o.Config)
+	if err != nil {
+		return nil, err
+	}
+	s.store, err = store.Open(ctx, store.Options{Dir: o.Config.Data, Log: o.Log, Committed: s.metrics.Committed, Seal: ring})
 	if err != nil {
 		return nil, err
 	}
@@ -82,8 +96,13 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 		Pipeline: s.pipeline, Store: s.store, IDs: s.store.IDs(), Log: o.Log,
 		TrustedProxies: config.Prefixes(o.Config.TrustedProxies), Observe: s.observeIntake,
 	})
-	s.control = api.New(api.Options{
+	s.control = control.New(control.Options{
 		Store: s.store, Intake: s.intake, Dispatch: s.dispatch, Secrets: s.endpointSecrets, URL: s.sourceURL, Log: o.Log,
+	})
+	s.tasks = task.New(task.Options{Store: s.store, Due: s.Due, Log: o.Log})
+	s.api = api.New(api.Options{
+		Store: s.store, Pipeline: s.pipeline, Runtime: s, Intake: s.intake, IDs: s.store.IDs(), Log: o.Log, Version: o.Version, Hub: api.NewHub(),
+		JWTSecret: o.Config.JWTSecret, PublicURL: func() string { return baseURL(s.config.Load()) }, ParseYAML: strictyaml.Plain,
 	})
 	s.config.Store(o.Config)
 	s.secrets.Store(&map[hook.Key][]hook.Secret{})
@@ -96,13 +115,25 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
+// masterKey is the key of the configuration, or that of the data directory.
+func masterKey(cfg *config.Config) (*seal.Ring, error) {
+	if cfg.MasterKey == "" {
+		return seal.FromFile(cfg.Data)
+	}
+	return seal.NewRing(strings.Split(cfg.MasterKey.Reveal(), ",")...)
+}
+
+// API is the HTTP API.
+func (s *Server) API() *api.API { return s.api }
+
 // Control is the API of the command line.
 func (s *Server) Control() http.Handler { return s.control }
 
 // Close ends a server that does not run any more, or never did.
 func (s *Server) Close() error {
-	if s.client != nil {
-		s.client.Close()
+	s.expiries.stop()
+	if b := s.builder.Load(); b != nil {
+		b.close()
 	}
 	return s.store.Close()
 }
@@ -118,9 +149,9 @@ func (s *Server) Run(ctx context.Context) error {
 	s.o.Log.Info("running", "version", s.o.Version, "data", cfg.Data, "sources", len(cfg.Sources))
 	work, stop := context.WithCancel(context.Background())
 	defer stop()
-	failed := make(chan error, len(s.faces)+3)
+	failed := make(chan error, len(s.faces)+5)
 	var running sync.WaitGroup
-	for name, run := range map[string]func(context.Context) error{"dispatch": s.dispatch.Run, "intake": s.intake.Run, "upkeep": s.upkeep} {
+	for name, run := range map[string]func(context.Context) error{"dispatch": s.dispatch.Run, "intake": s.intake.Run, "upkeep": s.upkeep, "tasks": s.tasks.Run, "lists": s.store.RunIndexer} {
 		running.Go(func() {
 			if err := run(work); err != nil {
 				failed <- fmt.Errorf("%s: %w", name, err)

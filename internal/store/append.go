@@ -10,13 +10,16 @@ import (
 
 // Append keeps a, its deliveries and its dedupe key in one transaction and
 // returns when they are on disk. After an error nothing of it was kept. Equal
-// hashes within [hook.DedupeWindow] make one message, however many come at once.
+// hashes within [hook.DedupeWindow] make one message, however many come at once,
+// and so do equal requests with an idempotency key within [hook.IdempotencyWindow].
+// An idempotency key that came with another request is CodeConflict.
 func (s *Store) Append(ctx context.Context, a *hook.Append) error {
-	u := &write{append: a, headers: encodeHeaders(a.Message.Headers), subjects: encodeSubjects(a.Message.Subjects)}
+	m := &a.Message
+	u := &write{append: a, headers: encodeHeaders(m.Headers), subjects: encodeSubjects(m.Subjects), channels: encodeList(m.Channels), tags: encodeList(m.Tags)}
 	const perRow = 64
-	u.size = len(a.Message.Body) + len(u.headers) + len(u.subjects) + perRow*len(a.Deliveries)
+	u.size = len(m.Body) + len(u.headers) + len(u.subjects) + len(u.channels) + len(u.tags) + perRow*len(a.Deliveries)
 	err := s.writer.do(ctx, u)
-	if a.Duplicate && !a.Redeliver {
+	if a.Repeated || a.Duplicate && !a.Redeliver {
 		a.Deliveries = nil
 	}
 	return err
@@ -24,10 +27,18 @@ func (s *Store) Append(ctx context.Context, a *hook.Append) error {
 
 func (w *writer) appendAll(ctx context.Context, batch []*write) error {
 	r := &w.rows
-	r.messageArgs, r.bodyArgs, r.dedupeArgs, r.deliveryArgs = r.messageArgs[:0], r.bodyArgs[:0], r.dedupeArgs[:0], r.deliveryArgs[:0]
+	r.messageArgs, r.bodyArgs, r.dedupeArgs, r.requestArgs, r.deliveryArgs = r.messageArgs[:0], r.bodyArgs[:0], r.dedupeArgs[:0], r.requestArgs[:0], r.deliveryArgs[:0]
 	now := time.Now()
 	for _, u := range batch {
 		if u.append == nil {
+			continue
+		}
+		repeated, err := w.repeats(u.append, now)
+		if err != nil {
+			u.err = err // it wrote nothing, and is nobody else's trouble
+			continue
+		}
+		if repeated {
 			continue
 		}
 		if err := w.gather(ctx, u, now); err != nil {
@@ -43,6 +54,9 @@ func (w *writer) appendAll(ctx context.Context, batch []*write) error {
 	if err := r.dedupe.insert(ctx, r.dedupeArgs); err != nil {
 		return err
 	}
+	if err := r.requests.insert(ctx, r.requestArgs); err != nil {
+		return err
+	}
 	return r.deliveries.insert(ctx, r.deliveryArgs)
 }
 
@@ -51,28 +65,41 @@ func (w *writer) appendAll(ctx context.Context, batch []*write) error {
 // is the order in which messages become visible.
 func (w *writer) gather(ctx context.Context, u *write, now time.Time) error {
 	a, m := u.append, &u.append.Message
-	first, known := w.fresh[a.Hash]
-	if !known {
-		first, known = w.seen.find(a.Hash, now)
-	}
+	first, known := w.known(a.Hash, now)
 	a.Duplicate = known
 	if known {
+		w.gatherRequest(a, first, now)
 		return w.gatherDuplicate(ctx, a, first, now)
 	}
 	m.ID = w.keys.Take(now, 1+len(a.Deliveries))
 	m.Fanout = len(a.Deliveries)
 	m.Size = len(m.Body)
-	w.fresh[a.Hash] = m.ID
+	w.gatherRequest(a, m.ID, now)
 	r := &w.rows
 	r.messageArgs = append(r.messageArgs, int64(m.ID), int64(m.Org), int64(m.App), m.Type, text(m.Event.ID), text(m.Family), text(u.subjects),
-		number(ms(m.OccurredAt)), m.Rank, ms(m.ReceivedAt), u.headers, m.Size, m.Fanout)
+		number(ms(m.OccurredAt)), m.Rank, ms(m.ReceivedAt), u.headers, m.Size, m.Fanout, text(u.channels), text(u.tags), number(ms(m.ExpiresAt)))
 	r.bodyArgs = append(r.bodyArgs, int64(m.ID), int64(m.Org), blob(m.Body))
-	r.dedupeArgs = append(r.dedupeArgs, int64(m.ID), int64(m.Org), a.Hash[:])
+	if a.Hash != (hook.Hash{}) {
+		w.fresh[a.Hash] = m.ID
+		r.dedupeArgs = append(r.dedupeArgs, int64(m.ID), int64(m.Org), a.Hash[:])
+	}
 	for i := range a.Deliveries {
 		a.Deliveries[i].ID, a.Deliveries[i].Trigger = m.ID+1+hook.Key(i), hook.Scheduled
 		w.gatherDelivery(&a.Deliveries[i], m.ID, 0)
 	}
 	return nil
+}
+
+// known is the message that was first with this hash. The zero hash is that of
+// messages which are each an event of its own.
+func (w *writer) known(hash hook.Hash, now time.Time) (hook.Key, bool) {
+	if hash == (hook.Hash{}) {
+		return 0, false
+	}
+	if first, ok := w.fresh[hash]; ok {
+		return first, true
+	}
+	return w.seen.find(hash, now)
 }
 
 func (w *writer) gatherDuplicate(ctx context.Context, a *hook.Append, first hook.Key, now time.Time) error {

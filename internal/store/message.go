@@ -12,7 +12,7 @@ import (
 )
 
 const messageColumns = `m.id, m.org_id, m.app_id, m.event_type, coalesce(m.event_id, ''), coalesce(m.family, ''), m.subjects, coalesce(m.occurred_at, 0),
-	m.rank, m.received_at, m.headers, m.size, m.fanout, coalesce(u.count, 0), coalesce(u.last_at, 0)`
+	m.rank, m.received_at, m.headers, m.size, m.fanout, coalesce(u.count, 0), coalesce(u.last_at, 0), m.channels, m.tags, coalesce(m.expires_at, 0)`
 
 const messageTables = `messages m LEFT JOIN duplicates u ON u.message_id = m.id`
 
@@ -20,19 +20,25 @@ type scanner interface{ Scan(...any) error }
 
 func scanMessage(row scanner, more ...any) (hook.Message, error) {
 	var m hook.Message
-	var occurred, received, duplicate int64
-	var headers, subjects sql.RawBytes
-	into := []any{&m.ID, &m.Org, &m.App, &m.Type, &m.Event.ID, &m.Family, &subjects, &occurred, &m.Rank, &received, &headers, &m.Size, &m.Fanout, &m.Duplicates, &duplicate}
+	var occurred, received, duplicate, expires int64
+	var headers, subjects, channels, tags sql.RawBytes
+	into := []any{&m.ID, &m.Org, &m.App, &m.Type, &m.Event.ID, &m.Family, &subjects, &occurred, &m.Rank, &received, &headers, &m.Size, &m.Fanout, &m.Duplicates, &duplicate, &channels, &tags, &expires}
 	if err := row.Scan(append(into, more...)...); err != nil {
 		return m, err
 	}
-	m.OccurredAt, m.ReceivedAt, m.LastDuplicateAt = fromMS(occurred), fromMS(received), fromMS(duplicate)
+	m.OccurredAt, m.ReceivedAt, m.LastDuplicateAt, m.ExpiresAt = fromMS(occurred), fromMS(received), fromMS(duplicate), fromMS(expires)
 	var err error
 	if m.Headers, err = decodeHeaders(headers); err != nil {
 		return m, fmt.Errorf("read headers of message %d: %w", m.ID, err)
 	}
 	if m.Subjects, err = decodeSubjects(subjects); err != nil {
 		return m, fmt.Errorf("read subjects of message %d: %w", m.ID, err)
+	}
+	if m.Channels, err = decodeList(channels); err != nil {
+		return m, fmt.Errorf("read channels of message %d: %w", m.ID, err)
+	}
+	if m.Tags, err = decodeList(tags); err != nil {
+		return m, fmt.Errorf("read tags of message %d: %w", m.ID, err)
 	}
 	return m, nil
 }

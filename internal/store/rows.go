@@ -57,9 +57,9 @@ func join(columns []string) string {
 // rowWriters are the statements of the hot tables, and the arguments being
 // gathered for them. The slices are reused from batch to batch.
 type rowWriters struct {
-	messages, bodies, dedupe, deliveries, attempts rowWriter
+	messages, bodies, dedupe, requests, deliveries, attempts rowWriter
 
-	messageArgs, bodyArgs, dedupeArgs, deliveryArgs, attemptArgs []any
+	messageArgs, bodyArgs, dedupeArgs, requestArgs, deliveryArgs, attemptArgs []any
 
 	duplicate *sql.Stmt
 	settle    *sql.Stmt
@@ -71,9 +71,10 @@ func prepareRows(ctx context.Context, conn *sql.Conn) (r rowWriters, err error) 
 		table   string
 		columns []string
 	}{
-		{&r.messages, "messages", []string{"id", "org_id", "app_id", "event_type", "event_id", "family", "subjects", "occurred_at", "rank", "received_at", "headers", "size", "fanout"}},
+		{&r.messages, "messages", []string{"id", "org_id", "app_id", "event_type", "event_id", "family", "subjects", "occurred_at", "rank", "received_at", "headers", "size", "fanout", "channels", "tags", "expires_at"}},
 		{&r.bodies, "bodies", []string{"message_id", "org_id", "body"}},
 		{&r.dedupe, "dedupe", []string{"message_id", "org_id", "hash"}},
+		{&r.requests, "idempotency", []string{"id", "org_id", "hash", "request", "message_id", "status"}},
 		{&r.deliveries, "deliveries", []string{"id", "org_id", "message_id", "endpoint_id", "state", "attempts", "failures", "next_at", "since", "holder", "last_attempt", "trigger", "late"}},
 		{&r.attempts, "attempts", []string{"id", "org_id", "delivery_id", "previous", "number", "trigger", "at", "duration", "outcome", "status", "response", "reason"}},
 	} {

@@ -43,6 +43,16 @@ type Options struct {
 	// Committed is told of each commit: how many rows of work it had and how
 	// long it took. May be nil.
 	Committed func(rows int, took time.Duration)
+	// Seal encrypts secrets, endpoint headers and kept answers. Nil keeps them
+	// in clear, which is for tests.
+	Seal Sealer
+}
+
+// Sealer encrypts what must stay secret at rest. context binds a value to its
+// place: what was sealed for one does not open in another.
+type Sealer interface {
+	Seal(plain []byte, context string) ([]byte, error)
+	Open(sealed []byte, context string) ([]byte, error)
 }
 
 // Store is an open data directory, locked against other processes. Safe for
@@ -54,6 +64,7 @@ type Store struct {
 	writer      *writer
 	checkpoints *checkpointer
 	ids         *hook.IDs
+	seal        Sealer // nil: values are kept in clear
 	incarnation hook.Key
 	// claimable are the holders whose deliveries this process may take: nobody,
 	// and every incarnation before this one.
@@ -78,7 +89,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if !held {
 		return nil, hook.Errorf(hook.CodeConflict, "data directory %s is in use by another sigpost process; stop it, or set another directory with --data", o.Dir)
 	}
-	s := &Store{lock: lock}
+	s := &Store{lock: lock, seal: o.Seal}
 	if err := s.open(ctx, o); err != nil {
 		s.closeFiles()
 		return nil, explainOpen(o.Dir, err)
@@ -100,7 +111,7 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 	if err := checkSQLite(ctx, s.write, path); err != nil {
 		return err
 	}
-	if err := migrate(ctx, s.write); err != nil {
+	if err := s.migrateSecretly(ctx); err != nil {
 		return err
 	}
 	if s.read, err = openSQLite(path, false); err != nil {
@@ -214,7 +225,9 @@ func (s *Store) lastKey(ctx context.Context) (hook.Key, error) {
 		(SELECT coalesce(max(id), 0) FROM sources),      (SELECT coalesce(max(id), 0) FROM applications),
 		(SELECT coalesce(max(id), 0) FROM secrets),      (SELECT coalesce(max(id), 0) FROM rejected),
 		(SELECT coalesce(max(id), 0) FROM messages),     (SELECT coalesce(max(message_id), 0) FROM dedupe),
-		(SELECT coalesce(max(id), 0) FROM deliveries),   (SELECT coalesce(max(id), 0) FROM attempts))`
+		(SELECT coalesce(max(id), 0) FROM deliveries),   (SELECT coalesce(max(id), 0) FROM attempts),
+		(SELECT coalesce(max(id), 0) FROM tokens),       (SELECT coalesce(max(id), 0) FROM tasks),
+		(SELECT coalesce(max(id), 0) FROM idempotency),  (SELECT coalesce(max(id), 0) FROM organizations))`
 	if err := s.write.QueryRowContext(ctx, q).Scan(&last); err != nil {
 		return 0, fmt.Errorf("read highest key: %w", err)
 	}

@@ -29,23 +29,29 @@ type write struct {
 	records []*hook.Record
 	other   func(ctx context.Context, tx *sql.Conn) error
 	// between runs outside any transaction.
-	between           func(ctx context.Context) error
-	headers, subjects string // of append, encoded by whoever asked
-	size              int
-	err               error
-	done              chan struct{}
+	between func(ctx context.Context) error
+	// Of append, encoded by whoever asked.
+	headers, subjects, channels, tags string
+
+	size int
+	err  error
+	done chan struct{}
 }
 
 // writer owns the one connection that writes. Everything it has is used by its
 // own goroutine only, so nothing here is locked.
 type writer struct {
-	conn      *sql.Conn
-	queue     chan *write
-	closing   chan struct{}
-	finished  chan struct{}
-	keys      *hook.KeySequence
-	seen      *seen
-	fresh     map[hook.Hash]hook.Key // of the running transaction, not yet in seen
+	conn     *sql.Conn
+	queue    chan *write
+	closing  chan struct{}
+	finished chan struct{}
+	keys     *hook.KeySequence
+	seen     *seen
+	requests *requests
+	// Of the running transaction, not yet in seen and requests.
+	fresh         map[hook.Hash]hook.Key
+	freshRequests map[hook.Hash]request
+
 	rows      rowWriters
 	begin     *sql.Stmt
 	commit    *sql.Stmt
@@ -63,21 +69,27 @@ func (s *Store) startWriter(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	requests, err := loadRequests(ctx, s.read, time.Now())
+	if err != nil {
+		return err
+	}
 	conn, err := s.write.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("connect writer: %w", err)
 	}
 	w := &writer{
-		conn:      conn,
-		queue:     make(chan *write, queueLength),
-		closing:   make(chan struct{}),
-		finished:  make(chan struct{}),
-		keys:      hook.NewKeySequence(o.Node, last),
-		seen:      seen,
-		fresh:     map[hook.Hash]hook.Key{},
-		log:       o.Log,
-		committed: o.Committed,
-		wrote:     make(chan struct{}, 1),
+		conn:          conn,
+		queue:         make(chan *write, queueLength),
+		closing:       make(chan struct{}),
+		finished:      make(chan struct{}),
+		keys:          hook.NewKeySequence(o.Node, last),
+		seen:          seen,
+		requests:      requests,
+		fresh:         map[hook.Hash]hook.Key{},
+		freshRequests: map[hook.Hash]request{},
+		log:           o.Log,
+		committed:     o.Committed,
+		wrote:         make(chan struct{}, 1),
 	}
 	s.writer = w
 	if w.begin, err = conn.PrepareContext(ctx, "BEGIN IMMEDIATE"); err != nil {
@@ -231,6 +243,7 @@ func (w *writer) transact(batch []*write) {
 func (w *writer) try(batch []*write) (err error) {
 	ctx := context.Background() // never cut a transaction short
 	clear(w.fresh)
+	clear(w.freshRequests)
 	for _, u := range batch {
 		u.err = nil
 	}
@@ -265,6 +278,9 @@ func (w *writer) try(batch []*write) (err error) {
 	}
 	for hash, key := range w.fresh {
 		w.seen.add(hash, key)
+	}
+	for hash, x := range w.freshRequests {
+		w.requests.add(hash, x)
 	}
 	select {
 	case w.wrote <- struct{}{}:

@@ -1,0 +1,269 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/sigpost/sigpost/internal/hook"
+)
+
+// Caller is who makes a request, and what he may do.
+type Caller struct {
+	Org hook.Key
+	// App is the only application that he reaches; 0 is all of the organization's.
+	App    hook.Key
+	Scope  hook.Scope
+	Portal hook.Portal
+	// Token is the key that he came with; 0 for a JWT or the control socket.
+	Token hook.Key
+}
+
+type callerKey struct{}
+
+func withCaller(ctx context.Context, c *Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
+}
+
+// caller is who makes the request; operations that need no token have none.
+func caller(ctx context.Context) *Caller {
+	c, _ := ctx.Value(callerKey{}).(*Caller)
+	return c
+}
+
+// access is what an operation needs of its caller.
+type access int
+
+const (
+	accessOpen         access = iota // nothing
+	accessRead                       // one application's things, without secrets
+	accessTypes                      // event types, to read
+	accessSecret                     // the secrets of endpoints
+	accessManage                     // the endpoints of an application, to change
+	accessManageSecret               // their secrets, to change
+	accessResend                     // to have messages sent again
+	accessSend                       // to create messages
+	accessOrgRead                    // the organization's things, without secrets
+	accessOrg                        // the organization's things, to change
+	accessAdmin                      // tokens, settings
+	accessOwn                        // the caller's own token
+)
+
+// capabilities are what a portal needs for an access.
+var capabilities = map[access]string{
+	accessRead: "ViewBase", accessTypes: "ViewBase", accessSecret: "ViewEndpointSecret", accessManage: "ManageEndpoint",
+	accessManageSecret: "ManageEndpointSecret", accessResend: "CreateAttempts",
+}
+
+// allow says whether the caller may use an operation with this access.
+func allow(ctx context.Context, need access) error {
+	if need == accessOpen {
+		return nil
+	}
+	c := caller(ctx)
+	if c == nil {
+		return hook.Errorf(hook.CodeUnknown, "a token is needed: send Authorization: Bearer …")
+	}
+	if c.may(need) {
+		return nil
+	}
+	return hook.Errorf(hook.CodeDenied, "a token with scope %s may not do this", c.Scope)
+}
+
+func (c *Caller) may(need access) bool {
+	switch c.Scope {
+	case hook.ScopeAdmin:
+		return true
+	case hook.ScopeDeveloper:
+		return need != accessAdmin
+	case hook.ScopeViewer:
+		return need == accessRead || need == accessTypes || need == accessOrgRead || need == accessOwn
+	case hook.ScopeSend:
+		return need == accessSend || need == accessOwn
+	case hook.ScopeApp:
+		return need == accessOwn || c.portalMay(need)
+	}
+	return false
+}
+
+func (c *Caller) portalMay(need access) bool {
+	capability := capabilities[need]
+	switch {
+	case capability == "":
+		return false
+	case capability == "ViewBase":
+		return true
+	case c.Portal.ReadOnly:
+		return false
+	}
+	return len(c.Portal.Capabilities) == 0 || slices.Contains(c.Portal.Capabilities, capability)
+}
+
+// reaches says whether the caller may know of an application of his organization.
+func (c *Caller) reaches(app hook.Key) bool { return c.App == 0 || c.App == app }
+
+// TokenPrefix begins every key of ours, so that one that leaked is recognised.
+const TokenPrefix = "sigpost_"
+
+// NewToken makes a key and its hash.
+func NewToken() (hook.Secret, [32]byte) {
+	var raw [32]byte
+	rand.Read(raw[:])
+	text := TokenPrefix + base64.RawURLEncoding.EncodeToString(raw[:])
+	return hook.Secret(text), sha256.Sum256([]byte(text))
+}
+
+var errNoToken = hook.Errorf(hook.CodeUnknown, "a token is needed: send Authorization: Bearer …; `sigpost token create` makes one")
+
+var errBadToken = hook.Errorf(hook.CodeUnknown, "the token is not valid: it is wrong, has expired or was revoked")
+
+// authenticate finds out who makes a request.
+func (a *API) authenticate(r *http.Request) (*Caller, error) {
+	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	text = strings.TrimSpace(text)
+	if !strings.EqualFold(scheme, "Bearer") || text == "" {
+		return nil, errNoToken
+	}
+	if strings.Count(text, ".") == 2 {
+		return a.fromJWT(r.Context(), text)
+	}
+	hash := sha256.Sum256([]byte(text))
+	now := time.Now()
+	t, ok := a.tokens.find(hash, now)
+	if !ok {
+		var err error
+		t, err = a.Store.TokenByHash(r.Context(), hash)
+		if hook.CodeOf(err) == hook.CodeNotFound && err != nil {
+			return nil, errBadToken
+		}
+		if err != nil {
+			return nil, err
+		}
+		a.tokens.add(hash, t, now)
+	}
+	if !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
+		return nil, errBadToken
+	}
+	return &Caller{Org: t.Org, App: t.App, Scope: t.Scope, Portal: t.Portal, Token: t.ID}, nil
+}
+
+// claims of a token that its owner signed himself.
+type claims struct {
+	jwt.RegisteredClaims
+	Organization string `json:"organization"`
+}
+
+// fromJWT reads a token signed with the server's secret: of an organization
+// (sub is org_…), which is made on first use, or of one application (sub is
+// app_…, with the claim organization).
+func (a *API) fromJWT(ctx context.Context, text string) (*Caller, error) {
+	if a.JWTSecret == "" {
+		return nil, hook.Errorf(hook.CodeUnknown, "JWTs are not accepted here: no jwt_secret is configured")
+	}
+	var c claims
+	key := func(*jwt.Token) (any, error) { return []byte(a.JWTSecret.Reveal()), nil }
+	if _, err := jwt.ParseWithClaims(text, &c, key, jwt.WithValidMethods([]string{"HS256"})); err != nil {
+		return nil, errBadToken
+	}
+	if strings.HasPrefix(c.Subject, string(hook.KindOrganization)) {
+		org, err := a.organization(ctx, c.Subject)
+		return &Caller{Org: org, Scope: hook.ScopeAdmin}, err
+	}
+	id, err := a.IDs.Key(hook.KindApplication, c.Subject)
+	if err != nil || !strings.HasPrefix(c.Organization, string(hook.KindOrganization)) {
+		return nil, errBadToken
+	}
+	org, err := a.organization(ctx, c.Organization)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := a.Store.Application(ctx, org, id); err != nil {
+		return nil, errBadToken
+	}
+	return &Caller{Org: org, App: id, Scope: hook.ScopeApp}, nil
+}
+
+// organization is the key behind an id of a JWT: one of ours, or the owner's own.
+func (a *API) organization(ctx context.Context, id string) (hook.Key, error) {
+	if k, err := a.IDs.Key(hook.KindOrganization, id); err == nil {
+		o, err := a.Store.Organization(ctx, k)
+		return o.ID, err
+	}
+	const longest = 64
+	if len(id) > longest {
+		return 0, errBadToken
+	}
+	if k, ok := a.tokens.org(id); ok {
+		return k, nil
+	}
+	o, err := a.Store.OrganizationByExternal(ctx, id)
+	if err == nil {
+		a.tokens.addOrg(id, o.ID)
+	}
+	return o.ID, err
+}
+
+// tokenCache spares a look-up for each request. Entries are old after a second,
+// which is how long a token that was revoked on another node may still work.
+type tokenCache struct {
+	mu   sync.Mutex
+	byID map[[32]byte]cachedToken
+	orgs map[string]hook.Key
+}
+
+type cachedToken struct {
+	token hook.Token
+	until time.Time
+}
+
+const (
+	tokenAge    = time.Second
+	tokensCache = 10_000
+)
+
+func (c *tokenCache) find(hash [32]byte, now time.Time) (hook.Token, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.byID[hash]
+	return e.token, ok && now.Before(e.until)
+}
+
+func (c *tokenCache) add(hash [32]byte, t hook.Token, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byID == nil || len(c.byID) >= tokensCache {
+		c.byID = map[[32]byte]cachedToken{}
+	}
+	c.byID[hash] = cachedToken{t, now.Add(tokenAge)}
+}
+
+// clear forgets all: some were revoked.
+func (c *tokenCache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.byID = nil
+}
+
+func (c *tokenCache) org(id string) (hook.Key, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k, ok := c.orgs[id]
+	return k, ok
+}
+
+func (c *tokenCache) addOrg(id string, k hook.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.orgs == nil || len(c.orgs) >= tokensCache {
+		c.orgs = map[string]hook.Key{}
+	}
+	c.orgs[id] = k
+}

@@ -1,0 +1,471 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sigpost/sigpost/internal/hook"
+)
+
+// EndpointPath names an endpoint of an application in a path.
+type EndpointPath struct {
+	AppPath
+	EndpointID string `path:"endpoint_id" minLength:"1" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" doc:"The endpoint's id or uid"`
+}
+
+// EndpointFields are what PUT and POST have in common.
+type EndpointFields struct {
+	URL          string            `json:"url" minLength:"1" maxLength:"65536" format:"uri"`
+	Description  string            `json:"description,omitempty" maxLength:"4096"`
+	ThrottleRate *int              `json:"throttleRate,omitempty" minimum:"1" maximum:"65535" doc:"Attempts a second"`
+	RateLimit    *int              `json:"rateLimit,omitempty" minimum:"1" maximum:"65535" doc:"Earlier name of throttleRate"`
+	UID          *string           `json:"uid,omitempty" minLength:"1" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$"`
+	Disabled     *bool             `json:"disabled,omitempty"`
+	EventTypes   []string          `json:"eventTypes,omitempty" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" uniqueItems:"true" doc:"The event types that it gets; all when left out"`
+	FilterTypes  []string          `json:"filterTypes,omitempty" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" uniqueItems:"true" doc:"Earlier name of eventTypes"`
+	Channels     []string          `json:"channels,omitempty" maxItems:"10" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_.:+]+$" uniqueItems:"true"`
+	Metadata     map[string]string `json:"metadata,omitempty"`
+	EndpointExtension
+}
+
+// EndpointExtension is what Sigpost adds. What is left out of a PUT stays as it is.
+type EndpointExtension struct {
+	EventTypePatterns []string     `json:"eventTypePatterns,omitempty" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.*]+$" doc:"Event types with * as a wildcard, instead of eventTypes"`
+	Signature         *SignatureIn `json:"signature,omitempty" doc:"Sign as another provider does"`
+	Policy            *string      `json:"policy,omitempty" maxLength:"64" doc:"Deliver as this provider does"`
+	Order             *string      `json:"order,omitempty" enum:"none" doc:"Order of deliveries; only none for now"`
+	Paused            *bool        `json:"paused,omitempty" doc:"Hold deliveries until it is false again"`
+}
+
+// SignatureIn chooses how requests to an endpoint are signed.
+type SignatureIn struct {
+	Scheme string  `json:"scheme" minLength:"1" maxLength:"64" doc:"A scheme's or provider's name, for example stripe"`
+	Secret *string `json:"secret,omitempty" minLength:"1" maxLength:"1024"`
+}
+
+// EndpointIn makes an endpoint.
+type EndpointIn struct {
+	EndpointFields
+	Secret  *string           `json:"secret,omitempty" maxLength:"512" doc:"whsec_ and base64, or whsk_ for Ed25519; made when left out"`
+	Headers map[string]string `json:"headers,omitempty"`
+	Version *int              `json:"version,omitempty" doc:"Of earlier clients; changes nothing"`
+}
+
+// EndpointUpsertIn replaces an endpoint.
+type EndpointUpsertIn struct {
+	EndpointFields
+	Version *int `json:"version,omitempty" doc:"Of earlier clients; changes nothing"`
+}
+
+// EndpointPatch changes an endpoint.
+type EndpointPatch struct {
+	URL               *string            `json:"url,omitempty" minLength:"1" maxLength:"65536" format:"uri"`
+	Description       *string            `json:"description,omitempty" maxLength:"4096"`
+	ThrottleRate      Maybe[int]         `json:"throttleRate,omitzero" minimum:"0" maximum:"65535"`
+	RateLimit         Maybe[int]         `json:"rateLimit,omitzero" minimum:"0" maximum:"65535"`
+	UID               Maybe[string]      `json:"uid,omitzero" minLength:"1" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$"`
+	Disabled          *bool              `json:"disabled,omitempty"`
+	EventTypes        Maybe[[]string]    `json:"eventTypes,omitzero" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" uniqueItems:"true"`
+	FilterTypes       Maybe[[]string]    `json:"filterTypes,omitzero" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" uniqueItems:"true"`
+	Channels          Maybe[[]string]    `json:"channels,omitzero" maxItems:"10" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_.:+]+$" uniqueItems:"true"`
+	Metadata          map[string]string  `json:"metadata,omitempty"`
+	Version           *int               `json:"version,omitempty"`
+	EventTypePatterns Maybe[[]string]    `json:"eventTypePatterns,omitzero" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.*]+$"`
+	Signature         Maybe[SignatureIn] `json:"signature,omitzero"`
+	Policy            Maybe[string]      `json:"policy,omitzero" maxLength:"64"`
+	Order             Maybe[string]      `json:"order,omitzero" enum:"none"`
+	Paused            Maybe[bool]        `json:"paused,omitzero"`
+}
+
+// SignatureOut says how requests are signed.
+type SignatureOut struct {
+	Scheme string `json:"scheme"`
+}
+
+// EndpointOut is an endpoint.
+type EndpointOut struct {
+	ID                string            `json:"id"`
+	URL               string            `json:"url"`
+	Description       string            `json:"description"`
+	ThrottleRate      *int              `json:"throttleRate,omitempty" nullable:"true"`
+	RateLimit         *int              `json:"rateLimit,omitempty" nullable:"true"`
+	UID               *string           `json:"uid,omitempty" nullable:"true"`
+	Disabled          bool              `json:"disabled" required:"false"`
+	EventTypes        []string          `json:"eventTypes" nullable:"true" required:"false"`
+	FilterTypes       []string          `json:"filterTypes" nullable:"true" required:"false"`
+	Channels          []string          `json:"channels" nullable:"true" required:"false"`
+	Metadata          map[string]string `json:"metadata"`
+	Version           int               `json:"version"`
+	CreatedAt         time.Time         `json:"createdAt"`
+	UpdatedAt         time.Time         `json:"updatedAt"`
+	EventTypePatterns []string          `json:"eventTypePatterns,omitempty" doc:"When it has wildcards; eventTypes is null then"`
+	Signature         *SignatureOut     `json:"signature,omitempty" doc:"When it is not that of Standard Webhooks"`
+	Policy            *string           `json:"policy,omitempty"`
+	Order             string            `json:"order"`
+	Paused            bool              `json:"paused"`
+	State             string            `json:"state" enum:"enabled,paused,disabled"`
+	Reason            *string           `json:"reason,omitempty" doc:"Why it is paused or disabled"`
+	ManagedBy         string            `json:"managedBy" enum:"api,file" doc:"What file manages is read-only here"`
+}
+
+func hasPatterns(types []string) bool {
+	return slices.ContainsFunc(types, func(t string) bool { return strings.Contains(t, "*") })
+}
+
+func (a *API) endpointOut(e hook.Endpoint) EndpointOut {
+	out := EndpointOut{
+		ID: a.IDs.Public(hook.KindEndpoint, e.ID), URL: e.URL, Description: e.Description, ThrottleRate: pointer(e.Throttle), RateLimit: pointer(e.Throttle), UID: pointer(e.UID),
+		Disabled: e.State == hook.Disabled, EventTypes: e.EventTypes, FilterTypes: e.EventTypes, Channels: e.Channels, Metadata: orEmpty(e.Metadata), Version: 1,
+		CreatedAt: when(e.CreatedAt), UpdatedAt: when(e.UpdatedAt), Policy: pointer(e.Policy), Order: "none", Paused: e.State == hook.Paused,
+		State: e.State.String(), Reason: pointer(e.Reason), ManagedBy: "api",
+	}
+	if e.ManagedByFile {
+		out.ManagedBy = "file"
+	}
+	if hasPatterns(e.EventTypes) {
+		out.EventTypePatterns, out.EventTypes, out.FilterTypes = e.EventTypes, nil, nil
+	}
+	if len(e.EventTypes) == 0 { // an empty list would mean none to some clients
+		out.EventTypes, out.FilterTypes = nil, nil
+	}
+	if len(e.Channels) == 0 {
+		out.Channels = nil
+	}
+	if e.SchemeName != "" {
+		out.Signature = &SignatureOut{e.SchemeName}
+	}
+	return out
+}
+
+// into puts what a caller sent into an endpoint. What only Sigpost knows stays
+// as it is when it was left out.
+func (in *EndpointFields) into(e *hook.Endpoint) error {
+	patterns := len(in.EventTypePatterns) > 0
+	types := in.EventTypes
+	if len(types) == 0 {
+		types = in.FilterTypes
+	}
+	switch {
+	case patterns && len(types) > 0:
+		return invalid("give either this or eventTypes", "body", "eventTypePatterns")
+	case patterns:
+		e.EventTypes = in.EventTypePatterns
+	case len(types) > 0 || !hasPatterns(e.EventTypes):
+		e.EventTypes = types
+	}
+	e.URL, e.Description, e.UID, e.Channels, e.Metadata = in.URL, in.Description, value(in.UID), in.Channels, in.Metadata
+	e.Throttle = value(first(in.ThrottleRate, in.RateLimit))
+	if in.Policy != nil {
+		e.Policy = *in.Policy
+	}
+	if in.Signature != nil {
+		e.SchemeName = in.Signature.Scheme
+	}
+	setState(e, in.Disabled, in.Paused)
+	return nil
+}
+
+// setState follows what a caller said of disabled and paused.
+func setState(e *hook.Endpoint, disabled, paused *bool) {
+	switch {
+	case disabled != nil && *disabled:
+		if e.State != hook.Disabled {
+			e.State, e.Reason = hook.Disabled, "disabled by hand"
+		}
+	case paused != nil && *paused:
+		e.State, e.Reason = hook.Paused, "paused by hand"
+	case disabled != nil && e.State == hook.Disabled, paused != nil && e.State == hook.Paused:
+		e.State, e.Reason = hook.Enabled, ""
+	}
+}
+
+func registerEndpoints(a *API) {
+	const all, one = "/api/v1/app/{app_id}/endpoint", "/api/v1/app/{app_id}/endpoint/{endpoint_id}"
+	register(a, operation{id: "endpoint.list", method: http.MethodGet, path: all, summary: "List the endpoints of an application", access: accessRead}, a.listEndpoints)
+	register(a, operation{id: "endpoint.create", method: http.MethodPost, path: all, summary: "Create an endpoint", access: accessManage, status: http.StatusCreated}, a.createEndpoint)
+	register(a, operation{id: "endpoint.get", method: http.MethodGet, path: one, summary: "Read an endpoint", access: accessRead}, a.readEndpoint)
+	register(a, operation{id: "endpoint.upsert", method: http.MethodPut, path: one, summary: "Create or replace an endpoint", access: accessManage, also: http.StatusCreated}, a.putEndpoint)
+	register(a, operation{id: "endpoint.patch", method: http.MethodPatch, path: one, summary: "Change an endpoint", access: accessManage}, a.patchEndpoint)
+	register(a, operation{id: "endpoint.delete", method: http.MethodDelete, path: one, summary: "Delete an endpoint", access: accessManage, status: http.StatusNoContent}, a.deleteEndpoint)
+}
+
+// endpoint finds an endpoint and its application by their ids or uids.
+func (a *API) endpoint(ctx context.Context, appRef, ref string) (app hook.Application, e hook.Endpoint, err error) {
+	if app, err = a.app(ctx, appRef); err != nil {
+		return app, e, err
+	}
+	e, err = a.endpointOf(ctx, app.ID, ref)
+	return app, e, err
+}
+
+func (a *API) endpointOf(ctx context.Context, app hook.Key, ref string) (hook.Endpoint, error) {
+	if !strings.HasPrefix(ref, string(hook.KindEndpoint)) {
+		return a.Store.EndpointByUID(ctx, app, ref)
+	}
+	id, err := a.IDs.Key(hook.KindEndpoint, ref)
+	if err != nil {
+		return hook.Endpoint{}, err
+	}
+	return a.Store.Endpoint(ctx, app, id)
+}
+
+func (a *API) listEndpoints(ctx context.Context, in *struct {
+	AppPath
+	OrderedIn
+}) (*Body[ListOut[EndpointOut]], error) {
+	app, err := a.app(ctx, in.AppID)
+	if err != nil {
+		return nil, err
+	}
+	return endpointsPage(ctx, a, app.ID, in.OrderedIn, a.endpointOut)
+}
+
+// endpointsPage lists an application's endpoints in the form of one face.
+func endpointsPage[T any](ctx context.Context, a *API, app hook.Key, in OrderedIn, show func(hook.Endpoint) T) (*Body[ListOut[T]], error) {
+	p, back, err := a.page(in.ListIn, hook.KindEndpoint, in.Order == "ascending")
+	if err != nil {
+		return nil, err
+	}
+	limit := p.Limit
+	p.Limit++
+	rows, err := a.Store.ListEndpoints(ctx, app, p)
+	if err != nil {
+		return nil, err
+	}
+	rows, next := cut(rows, limit, func(e *hook.Endpoint) hook.Key { return e.ID })
+	out, keys := make([]T, len(rows)), make([]hook.Key, len(rows))
+	for i, e := range rows {
+		out[i], keys[i] = show(e), e.ID
+	}
+	return listOut(a, hook.KindEndpoint, out, keys, next, in.ListIn, back), nil
+}
+
+// check says whether an endpoint may be as it is.
+func (a *API) check(ctx context.Context, e *hook.Endpoint) error {
+	e.Untrusted = e.Untrusted || caller(ctx).Scope == hook.ScopeApp
+	if err := a.Runtime.CheckURL(e.URL, e.Untrusted); err != nil {
+		return invalid(err.Error(), "body", "url")
+	}
+	if err := checkUID(e.UID, hook.KindEndpoint); err != nil {
+		return err
+	}
+	if err := checkText("description", e.Description, 4096); err != nil {
+		return err
+	}
+	if e.Policy != "" {
+		if err := a.Runtime.CheckPolicy(e.Policy); err != nil {
+			return invalid(err.Error(), "body", "policy")
+		}
+	}
+	return checkMetadata(e.Metadata)
+}
+
+func headersOf(m map[string]string) ([]hook.Header, error) {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var list []hook.Header
+	for i, name := range names {
+		if err := hook.CheckHeader(name, m[name]); err != nil {
+			return nil, invalid(err.Error(), "body", "headers")
+		}
+		if i > 0 && strings.EqualFold(name, names[i-1]) {
+			return nil, invalid(name+" is there twice", "body", "headers")
+		}
+		list = append(list, hook.Header{Name: name, Value: m[name]})
+	}
+	const most = 50
+	if len(list) > most {
+		return nil, invalid("has more than 50 entries", "body", "headers")
+	}
+	return list, nil
+}
+
+// firstSecret is the secret of a new endpoint: the caller's, or a fresh one.
+func (a *API) firstSecret(e *hook.Endpoint, given *string, s *SignatureIn) (hook.Secret, error) {
+	field, text := "secret", value(given)
+	if s != nil && s.Secret != nil {
+		field, text = "signature", *s.Secret
+	}
+	secret, err := a.Runtime.EndpointSecret(e.SchemeName, hook.Secret(text))
+	if err != nil {
+		return "", invalid(err.Error(), "body", field)
+	}
+	return secret, nil
+}
+
+func (a *API) createEndpoint(ctx context.Context, in *struct {
+	AppPath
+	Body EndpointIn
+}) (*Body[EndpointOut], error) {
+	app, err := a.app(ctx, in.AppID)
+	if err != nil {
+		return nil, err
+	}
+	e := hook.Endpoint{Org: app.Org, App: app.ID, OfSource: app.Kind == hook.AppOfSource}
+	if err := in.Body.into(&e); err != nil {
+		return nil, err
+	}
+	if e.Headers, err = headersOf(in.Body.Headers); err != nil {
+		return nil, err
+	}
+	e, err = a.makeEndpoint(ctx, e, in.Body.Secret, in.Body.Signature)
+	return answerWith(http.StatusCreated, a.endpointOut(e)), err
+}
+
+// makeEndpoint checks and keeps a new endpoint and puts it to work.
+func (a *API) makeEndpoint(ctx context.Context, e hook.Endpoint, given *string, s *SignatureIn) (hook.Endpoint, error) {
+	if err := a.check(ctx, &e); err != nil {
+		return e, err
+	}
+	secret, err := a.firstSecret(&e, given, s)
+	if err != nil {
+		return e, err
+	}
+	if e, err = a.Store.CreateEndpoint(ctx, e, secret); err != nil {
+		return e, err
+	}
+	return e, a.Runtime.AppChanged(ctx, e.App)
+}
+
+func (a *API) readEndpoint(ctx context.Context, in *struct{ EndpointPath }) (*Body[EndpointOut], error) {
+	_, e, err := a.endpoint(ctx, in.AppID, in.EndpointID)
+	return answerWith(http.StatusOK, a.endpointOut(e)), err
+}
+
+func (a *API) putEndpoint(ctx context.Context, in *struct {
+	EndpointPath
+	Body EndpointUpsertIn
+}) (*Body[EndpointOut], error) {
+	app, e, err := a.endpoint(ctx, in.AppID, in.EndpointID)
+	if isNotFound(err) && app.ID != 0 && !strings.HasPrefix(in.EndpointID, string(hook.KindEndpoint)) {
+		e = hook.Endpoint{Org: app.Org, App: app.ID, OfSource: app.Kind == hook.AppOfSource}
+		if in.Body.UID == nil {
+			in.Body.UID = &in.EndpointID
+		}
+		if err := in.Body.into(&e); err != nil {
+			return nil, err
+		}
+		e, err = a.makeEndpoint(ctx, e, nil, in.Body.Signature)
+		return answerWith(http.StatusCreated, a.endpointOut(e)), err
+	}
+	if err != nil {
+		return nil, err
+	}
+	before := e
+	if err := in.Body.into(&e); err != nil {
+		return nil, err
+	}
+	e, err = a.changeEndpoint(ctx, before, e, in.Body.Signature)
+	return answerWith(http.StatusOK, a.endpointOut(e)), err
+}
+
+// changeEndpoint checks and keeps what an endpoint became, and puts it to work.
+func (a *API) changeEndpoint(ctx context.Context, before, e hook.Endpoint, s *SignatureIn) (hook.Endpoint, error) {
+	if before.ManagedByFile {
+		return e, errManaged("endpoint")
+	}
+	if before.URL != e.URL && caller(ctx).Scope != hook.ScopeApp {
+		e.Untrusted = false // the operator vouches for it now
+	}
+	if err := a.check(ctx, &e); err != nil {
+		return e, err
+	}
+	var secret hook.Secret
+	if before.SchemeName != e.SchemeName || s != nil && s.Secret != nil {
+		if !caller(ctx).may(accessManageSecret) {
+			return e, hook.Errorf(hook.CodeDenied, "this token may not change the signature of an endpoint")
+		}
+		var err error
+		if secret, err = a.firstSecret(&e, nil, s); err != nil {
+			return e, err
+		}
+	}
+	e, err := a.Store.UpdateEndpoint(ctx, e)
+	if err == nil && secret != "" {
+		err = a.Store.SetSecrets(ctx, e.Org, e.ID, []hook.Secret{secret})
+	}
+	if err != nil {
+		return e, err
+	}
+	return e, a.Runtime.AppChanged(ctx, e.App)
+}
+
+func errManaged(what string) error {
+	return hook.Errorf(hook.CodeConflict, "this %s is managed by the configuration file; change it there", what)
+}
+
+func (a *API) patchEndpoint(ctx context.Context, in *struct {
+	EndpointPath
+	Body EndpointPatch
+}) (*Body[EndpointOut], error) {
+	_, e, err := a.endpoint(ctx, in.AppID, in.EndpointID)
+	if err != nil {
+		return nil, err
+	}
+	before := e
+	if err := in.Body.into(&e); err != nil {
+		return nil, err
+	}
+	var s *SignatureIn
+	if in.Body.Signature.Set && !in.Body.Signature.Null {
+		s = &in.Body.Signature.Value
+	}
+	e, err = a.changeEndpoint(ctx, before, e, s)
+	return answerWith(http.StatusOK, a.endpointOut(e)), err
+}
+
+func (in *EndpointPatch) into(e *hook.Endpoint) error {
+	if in.URL != nil {
+		e.URL = *in.URL
+	}
+	if in.Description != nil {
+		e.Description = *in.Description
+	}
+	in.RateLimit.into(&e.Throttle)
+	in.ThrottleRate.into(&e.Throttle)
+	in.UID.into(&e.UID)
+	in.FilterTypes.into(&e.EventTypes)
+	in.EventTypes.into(&e.EventTypes)
+	if in.EventTypePatterns.Null && !hasPatterns(e.EventTypes) {
+		in.EventTypePatterns.Set = false // there are none to clear
+	} else {
+		in.EventTypePatterns.into(&e.EventTypes)
+	}
+	in.Channels.into(&e.Channels)
+	in.Policy.into(&e.Policy)
+	if in.Metadata != nil {
+		e.Metadata = in.Metadata
+	}
+	switch {
+	case in.Signature.Null:
+		e.SchemeName = ""
+	case in.Signature.Set:
+		e.SchemeName = in.Signature.Value.Scheme
+	}
+	var paused *bool
+	if in.Paused.Set {
+		paused = &in.Paused.Value
+	}
+	setState(e, in.Disabled, paused)
+	return nil
+}
+
+func (a *API) deleteEndpoint(ctx context.Context, in *struct{ EndpointPath }) (*None, error) {
+	app, e, err := a.endpoint(ctx, in.AppID, in.EndpointID)
+	if err != nil {
+		return nil, err
+	}
+	if e.ManagedByFile {
+		return nil, errManaged("endpoint")
+	}
+	if err := a.Store.DeleteEndpoint(ctx, app.ID, e.ID); err != nil {
+		return nil, err
+	}
+	return nil, a.Runtime.AppChanged(ctx, app.ID)
+}

@@ -1,0 +1,15 @@
+package api
+
+import (
+	"context"
+	"net/http"
+)
+
+func registerHealth(a *API) {
+	register(a, operation{id: "health.get", method: http.MethodGet, path: "/api/v1/health", summary: "Verify the API server is up and running", status: http.StatusNoContent},
+		func(ctx context.Context, _ *struct{}) (*None, error) {
+			return nil, a.Store.Ping(ctx)
+		})
+	register(a, operation{id: "health.ping", method: http.MethodGet, path: "/api/v1/health/ping", summary: "The same without asking the store", status: http.StatusNoContent},
+		func(context.Context, *struct{}) (*None, error) { return nil, nil })
+}

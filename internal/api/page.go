@@ -1,0 +1,96 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/sigpost/sigpost/internal/hook"
+)
+
+// ListIn are the parameters of every list.
+type ListIn struct {
+	Limit    int    `query:"limit" minimum:"1" maximum:"250" default:"50" doc:"Limit the number of returned items"`
+	Iterator string `query:"iterator" maxLength:"256" doc:"The iterator returned from a prior invocation"`
+}
+
+// OrderedIn are those of lists whose order can be chosen.
+type OrderedIn struct {
+	ListIn
+	Order string `query:"order" enum:"ascending,descending" doc:"The sorting order of the returned items"`
+}
+
+// RangeIn bounds a list by time.
+type RangeIn struct {
+	Before time.Time `query:"before" doc:"Only include items created before a certain date"`
+	After  time.Time `query:"after" doc:"Only include items created after a certain date"`
+}
+
+func (r RangeIn) bounds() hook.Range { return hook.Range{Since: r.After, Until: r.Before} }
+
+// ListOut is a page of a list.
+type ListOut[T any] struct {
+	Data         []T     `json:"data"`
+	Iterator     *string `json:"iterator" nullable:"true"`
+	PrevIterator *string `json:"prevIterator,omitempty" nullable:"true"`
+	Done         bool    `json:"done"`
+}
+
+// An iterator is the public id of the row behind which the page begins, after
+// "-" when the page is to go back from there. ascending is the list's own
+// direction.
+const backwards = "-"
+
+// page is where a list goes on.
+func (a *API) page(in ListIn, kind hook.Kind, ascending bool) (hook.Page, bool, error) {
+	p := hook.Page{Ascending: ascending, Limit: in.Limit}
+	text, back := strings.CutPrefix(in.Iterator, backwards)
+	if back {
+		p.Ascending = !ascending
+	}
+	if text == "" {
+		return p, back, nil
+	}
+	k, err := a.IDs.Key(kind, text)
+	if err != nil {
+		return p, back, invalid("is not an iterator of this list; leave it out to begin, or pass on the one of the last answer", "query", "iterator")
+	}
+	p.After = k
+	return p, back, nil
+}
+
+// listOut makes the answer of a page. keys are those of the rows, in the order in
+// which they were read; next is where the list goes on, 0 at its end.
+func listOut[T any](a *API, kind hook.Kind, rows []T, keys []hook.Key, next hook.Key, in ListIn, back bool) *Body[ListOut[T]] {
+	out := ListOut[T]{Data: rows, Done: next == 0}
+	if out.Data == nil {
+		out.Data = []T{}
+	}
+	if back { // read against the list's direction
+		for i, j := 0, len(rows)-1; i < j; i, j = i+1, j-1 {
+			rows[i], rows[j] = rows[j], rows[i]
+			keys[i], keys[j] = keys[j], keys[i]
+		}
+		out.Done = false
+	}
+	id := func(k hook.Key, prefix string) *string {
+		s := prefix + a.IDs.Public(kind, k)
+		return &s
+	}
+	switch {
+	case len(keys) > 0:
+		out.Iterator = id(keys[len(keys)-1], "")
+	case next != 0:
+		out.Iterator = id(next, "")
+	case in.Iterator != "":
+		s := strings.TrimPrefix(in.Iterator, backwards)
+		out.Iterator = &s
+	}
+	if !back && next != 0 && len(keys) < in.Limit {
+		out.Iterator = id(next, "") // the page ended because enough was looked at
+	}
+	if in.Iterator != "" && len(keys) > 0 {
+		out.PrevIterator = id(keys[0], backwards)
+	}
+	return answerWith(http.StatusOK, out)
+}

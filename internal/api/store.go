@@ -1,0 +1,76 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/sigpost/sigpost/internal/hook"
+)
+
+// Store is what the API reads and writes. Every method is told the organization
+// or application whose rows it may touch; what is another's is not found.
+type Store interface {
+	organizationStore
+	applicationStore
+	endpointStore
+	secretStore
+	messageStore
+	tokenStore
+	idempotencyStore
+	Ping(ctx context.Context) error
+}
+
+type organizationStore interface {
+	Organization(ctx context.Context, id hook.Key) (hook.Organization, error)
+	// OrganizationByExternal makes it on first use.
+	OrganizationByExternal(ctx context.Context, external string) (hook.Organization, error)
+	SetOrgSettings(ctx context.Context, id hook.Key, s hook.OrgSettings) error
+}
+
+type applicationStore interface {
+	CreateApplication(ctx context.Context, a hook.Application) (hook.Application, error)
+	Application(ctx context.Context, org, id hook.Key) (hook.Application, error)
+	ApplicationByUID(ctx context.Context, org hook.Key, uid string) (hook.Application, error)
+	UpdateApplication(ctx context.Context, a hook.Application) (hook.Application, error)
+	DeleteApplication(ctx context.Context, org, id hook.Key, now time.Time) error
+	Applications(ctx context.Context, org hook.Key, page hook.Page, f hook.AppFilter) ([]hook.Application, error)
+}
+
+type endpointStore interface {
+	CreateEndpoint(ctx context.Context, e hook.Endpoint, secret hook.Secret) (hook.Endpoint, error)
+	Endpoint(ctx context.Context, app, id hook.Key) (hook.Endpoint, error)
+	EndpointByUID(ctx context.Context, app hook.Key, uid string) (hook.Endpoint, error)
+	UpdateEndpoint(ctx context.Context, e hook.Endpoint) (hook.Endpoint, error)
+	DeleteEndpoint(ctx context.Context, app, id hook.Key) error
+	ListEndpoints(ctx context.Context, app hook.Key, page hook.Page) ([]hook.Endpoint, error)
+	EndpointsOf(ctx context.Context, app hook.Key) ([]hook.Endpoint, error)
+}
+
+type secretStore interface {
+	// Secrets are the live ones, the one in force first.
+	Secrets(ctx context.Context, owner hook.Key, now time.Time) ([]hook.LiveSecret, error)
+	RotateSecret(ctx context.Context, org, owner hook.Key, fresh hook.Secret, grace time.Duration, now time.Time) error
+	SetSecrets(ctx context.Context, org, owner hook.Key, list []hook.Secret) error
+}
+
+type messageStore interface {
+	MessageInfo(ctx context.Context, app, id hook.Key) (m hook.Message, hasBody bool, err error)
+	Messages(ctx context.Context, keys []hook.Key) (map[hook.Key]*hook.Message, error)
+	MessageByEventID(ctx context.Context, app hook.Key, eventID string) (hook.Key, error)
+	ListMessagesOf(ctx context.Context, q hook.MessageQuery) (list []hook.Message, next hook.Key, err error)
+	Deliveries(ctx context.Context, m *hook.Message) ([]hook.Delivery, error)
+}
+
+type tokenStore interface {
+	CreateToken(ctx context.Context, t hook.Token) (hook.Token, error)
+	TokenByHash(ctx context.Context, hash [32]byte) (hook.Token, error)
+	Tokens(ctx context.Context, org hook.Key, page hook.Page) ([]hook.Token, error)
+	RevokeToken(ctx context.Context, org, id hook.Key) error
+	ExpireTokens(ctx context.Context, org, app hook.Key, sessions []string, at time.Time) (int64, error)
+}
+
+type idempotencyStore interface {
+	// Idempotent is the answer kept for a key, of a request that made no message.
+	Idempotent(ctx context.Context, key hook.Hash) (hook.Answer, bool, error)
+	KeepAnswer(ctx context.Context, org hook.Key, i hook.Idempotency, status int, body []byte) error
+}

@@ -1,0 +1,229 @@
+package server
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sigpost/sigpost/internal/config"
+	"github.com/sigpost/sigpost/internal/hook"
+	"github.com/sigpost/sigpost/signature"
+)
+
+// What follows is what the API tells: it changed the store, and the running
+// parts must follow before it answers.
+
+// AppChanged puts the endpoints of an application to work as the store has them.
+func (s *Server) AppChanged(ctx context.Context, app hook.Key) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	made, err := s.builder.Load().app(ctx, app)
+	if err != nil {
+		return err
+	}
+	s.pipeline.UpdateApp(app, made.routes[app])
+	return s.dispatch.UpdateApp(ctx, app, made.targets)
+}
+
+// SourceChanged lets a source receive as the store has it.
+func (s *Server) SourceChanged(ctx context.Context, org, source hook.Key) error {
+	x, err := s.store.Source(ctx, org, source)
+	if err != nil && hook.CodeOf(err) == hook.CodeNotFound {
+		s.intake.RemoveSource(source)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	made, err := s.builder.Load().source(ctx, &x)
+	switch {
+	case err != nil:
+		return err
+	case made == nil || x.Disabled:
+		s.intake.RemoveSource(source)
+	default:
+		s.intake.SetSource(made)
+	}
+	return nil
+}
+
+// OrgChanged follows a change of an organization's settings.
+func (s *Server) OrgChanged(ctx context.Context, org hook.Key) error {
+	endpoints, err := s.store.Endpoints(ctx)
+	if err != nil {
+		return err
+	}
+	done := map[hook.Key]bool{}
+	for _, e := range endpoints {
+		if e.Org != org || done[e.App] {
+			continue
+		}
+		done[e.App] = true
+		if err := s.AppChanged(ctx, e.App); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Due says that deliveries of an endpoint became due.
+func (s *Server) Due(endpoint hook.Key, at time.Time) { s.dispatch.Due(endpoint, at) }
+
+// TaskAdded wakes who works on tasks.
+func (s *Server) TaskAdded() { s.tasks.Wake() }
+
+// SourceURL is where a source's provider is to post to.
+func (s *Server) SourceURL(x hook.Source) string { return s.sourceURL(x) }
+
+// CheckURL says whether an endpoint may have this URL. It is a courtesy: the
+// dialer has the last word.
+func (s *Server) CheckURL(text string, untrusted bool) error {
+	u, err := hook.CheckURL(text)
+	if err != nil {
+		return err
+	}
+	b := s.builder.Load()
+	allowed := b.cfg.AllowNets
+	if untrusted {
+		allowed = nil
+	}
+	return config.PrivateHost(u.Hostname(), allowed)
+}
+
+// CheckPolicy says whether it is known how a provider delivers.
+func (s *Server) CheckPolicy(name string) error {
+	p, err := s.builder.Load().providers.Lookup(name)
+	if err != nil {
+		return err
+	}
+	if p.Send == nil {
+		return hook.Errorf(hook.CodeInvalid, "it is not known how %s delivers; leave policy out", name)
+	}
+	return nil
+}
+
+// CheckSource says whether a source of a provider can verify with these secrets.
+func (s *Server) CheckSource(name string, secrets []hook.Secret) error {
+	p, err := s.builder.Load().providers.Lookup(name)
+	if err != nil {
+		return err
+	}
+	if !p.Signed() {
+		return nil
+	}
+	if len(secrets) == 0 {
+		return hook.Errorf(hook.CodeInvalid, "is missing: %s signs its webhooks, and its secret is needed to verify them", name)
+	}
+	for _, secret := range secrets {
+		if problems := p.CheckSecret(secret.Reveal()); len(problems) > 0 {
+			return hook.Errorf(hook.CodeInvalid, "%s", strings.Join(problems, "; "))
+		}
+	}
+	_, err = signature.NewVerifier(p.Scheme, reveal(secrets)...)
+	return err
+}
+
+// EndpointSecret checks a secret for a scheme, or makes one.
+func (s *Server) EndpointSecret(scheme string, given hook.Secret) (hook.Secret, error) {
+	b := s.builder.Load()
+	known, err := schemeOf(scheme, b.providers)
+	if err != nil {
+		return "", err
+	}
+	if given == "" {
+		made, err := newEndpointSecret()
+		return hook.Secret(made), err
+	}
+	if strings.HasPrefix(given.Reveal(), "whpk_") {
+		return "", hook.Errorf(hook.CodeInvalid, "is a public key; signing needs the private one (whsk_…)")
+	}
+	if scheme != "" {
+		if p, err := b.providers.Lookup(scheme); err == nil {
+			if problems := p.CheckSecret(given.Reveal()); len(problems) > 0 {
+				return "", hook.Errorf(hook.CodeInvalid, "%s", strings.Join(problems, "; "))
+			}
+		}
+	} else if err := checkStandard(given.Reveal()); err != nil {
+		return "", err
+	}
+	if _, err := signature.NewSigner(known, given.Reveal()); err != nil {
+		return "", hook.Errorf(hook.CodeInvalid, "%v", err)
+	}
+	return given, nil
+}
+
+// checkStandard holds secrets to what the Standard Webhooks specification says
+// of their length; a key without a prefix is one of whsec_.
+func checkStandard(text string) error {
+	if strings.HasPrefix(text, "whsk_") {
+		return nil // its length is the algorithm's
+	}
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(text, "whsec_"))
+	if err != nil || len(raw) < 24 || len(raw) > 64 {
+		return hook.Errorf(hook.CodeInvalid, "is not whsec_ and 24 to 64 bytes in base64; leave it out and one is made")
+	}
+	return nil
+}
+
+// ShownSecret is a secret as its owner may see it.
+func (s *Server) ShownSecret(secret hook.Secret) string {
+	if public := publicKey(secret); public != nil {
+		return "whpk_" + base64.StdEncoding.EncodeToString(public)
+	}
+	return secret.Reveal()
+}
+
+// publicKey is the public half of an Ed25519 key, nil for other secrets.
+func publicKey(secret hook.Secret) ed25519.PublicKey {
+	text, ok := strings.CutPrefix(secret.Reveal(), "whsk_")
+	if !ok {
+		return nil
+	}
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(raw) < ed25519.SeedSize {
+		return nil
+	}
+	return ed25519.NewKeyFromSeed(raw[:ed25519.SeedSize]).Public().(ed25519.PublicKey)
+}
+
+// expiries calls back when secrets end, so that what signs and verifies with
+// them is made anew.
+type expiries struct {
+	mu     sync.Mutex
+	timers map[hook.Key]*time.Timer
+	ctx    context.Context
+	failed func(error)
+}
+
+// set replaces the call of one owner; a zero time takes it away.
+func (x *expiries) set(owner hook.Key, at time.Time, call func(context.Context) error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if t := x.timers[owner]; t != nil {
+		t.Stop()
+		delete(x.timers, owner)
+	}
+	if at.IsZero() || x.ctx.Err() != nil {
+		return
+	}
+	x.timers[owner] = time.AfterFunc(time.Until(at)+time.Millisecond, func() {
+		if err := call(x.ctx); err != nil && x.ctx.Err() == nil {
+			x.failed(err)
+		}
+	})
+}
+
+// stop takes all calls away.
+func (x *expiries) stop() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, t := range x.timers {
+		t.Stop()
+	}
+	clear(x.timers)
+}

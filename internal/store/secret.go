@@ -1,0 +1,192 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sigpost/sigpost/internal/hook"
+)
+
+// mostSecrets is how many secrets of one owner may be live at once: each makes
+// every signature header longer.
+const mostSecrets = 10
+
+// OwnSecret is the secret that Sigpost made for an owner – an endpoint without
+// one of its own – and makes it with generate the first time.
+func (s *Store) OwnSecret(ctx context.Context, org, owner hook.Key, generate func() (string, error)) (hook.Secret, error) {
+	var secret hook.Secret
+	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
+		var value []byte
+		var sealed bool
+		err := tx.QueryRowContext(ctx, "SELECT value, sealed FROM secrets WHERE owner_id = ? ORDER BY id DESC LIMIT 1", owner).Scan(&value, &sealed)
+		if err == nil {
+			secret, err = s.openSecret(value, sealed)
+			return err
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		made, err := generate()
+		if err != nil {
+			return err
+		}
+		secret = hook.Secret(made)
+		return s.addSecret(ctx, tx, org, owner, secret, time.Now())
+	})
+	if err != nil {
+		return "", fmt.Errorf("read own secret: %w", err)
+	}
+	return secret, nil
+}
+
+func (s *Store) addSecret(ctx context.Context, tx *sql.Conn, org, owner hook.Key, secret hook.Secret, now time.Time) error {
+	value, sealed, err := s.sealSecret(secret)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "INSERT INTO secrets (id, org_id, owner_id, value, sealed) VALUES (?, ?, ?, ?, ?)",
+		s.writer.keys.Take(now, 1), org, owner, value, sealed)
+	return err
+}
+
+// Secrets are the live secrets of an endpoint or source, the newest first: those
+// that have no end, or one after now. None is no error.
+func (s *Store) Secrets(ctx context.Context, owner hook.Key, now time.Time) ([]hook.LiveSecret, error) {
+	byOwner, err := s.liveSecrets(ctx, "owner_id = ?", owner, ms(now))
+	return byOwner[owner], err
+}
+
+// AllSecrets are the live secrets of all owners, each owner's newest first.
+func (s *Store) AllSecrets(ctx context.Context, now time.Time) (map[hook.Key][]hook.LiveSecret, error) {
+	return s.liveSecrets(ctx, "1 = 1", ms(now))
+}
+
+func (s *Store) liveSecrets(ctx context.Context, where string, args ...any) (map[hook.Key][]hook.LiveSecret, error) {
+	q := "SELECT owner_id, id, value, sealed, coalesce(expires_at, 0) FROM secrets WHERE " + where + " AND (expires_at IS NULL OR expires_at > ?) ORDER BY id DESC"
+	rows, err := s.read.QueryContext(ctx, q, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read secrets: %w", err)
+	}
+	defer rows.Close()
+	byOwner := map[hook.Key][]hook.LiveSecret{}
+	for rows.Next() {
+		var x hook.LiveSecret
+		var owner hook.Key
+		var value []byte
+		var sealed bool
+		var expires int64
+		if err := rows.Scan(&owner, &x.ID, &value, &sealed, &expires); err != nil {
+			return nil, fmt.Errorf("read secrets: %w", err)
+		}
+		if x.Value, err = s.openSecret(value, sealed); err != nil {
+			return nil, fmt.Errorf("read secrets: %w", err)
+		}
+		x.ExpiresAt = fromMS(expires)
+		byOwner[owner] = append(byOwner[owner], x)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read secrets: %w", err)
+	}
+	return byOwner, nil
+}
+
+// RotateSecret puts a fresh secret in force. Those that are live stay valid for
+// grace, or until their own earlier end; with a grace of 0 they end at once.
+// More than ten live ones are refused with CodeInvalid, an unknown owner with
+// CodeNotFound.
+func (s *Store) RotateSecret(ctx context.Context, org, owner hook.Key, fresh hook.Secret, grace time.Duration, now time.Time) error {
+	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
+		if err := s.ownerIn(ctx, tx, org, owner); err != nil {
+			return err
+		}
+		var live int
+		const count = "SELECT count(*) FROM secrets WHERE owner_id = ? AND (expires_at IS NULL OR expires_at > ?)"
+		if err := tx.QueryRowContext(ctx, count, owner, ms(now)).Scan(&live); err != nil {
+			return err
+		}
+		if grace > 0 && live >= mostSecrets {
+			return hook.Errorf(hook.CodeInvalid, "%d secrets are valid at once already, the most there may be; wait until one expires, or rotate without a grace period", live)
+		}
+		const expire = "UPDATE secrets SET expires_at = ?1 WHERE owner_id = ?2 AND (expires_at IS NULL OR expires_at > ?1)"
+		if _, err := tx.ExecContext(ctx, expire, ms(now.Add(grace)), owner); err != nil {
+			return err
+		}
+		return s.addSecret(ctx, tx, org, owner, fresh, now)
+	})
+	if err != nil {
+		return fmt.Errorf("rotate secret: %w", err)
+	}
+	return nil
+}
+
+// SetSecrets replaces all secrets of an owner by these, which have no end. The
+// first one counts as the newest.
+func (s *Store) SetSecrets(ctx context.Context, org, owner hook.Key, list []hook.Secret) error {
+	if len(list) > mostSecrets {
+		return hook.Errorf(hook.CodeInvalid, "%d secrets were given, at most %d may be valid at once; leave the oldest out", len(list), mostSecrets)
+	}
+	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
+		if err := s.ownerIn(ctx, tx, org, owner); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM secrets WHERE owner_id = ?", owner); err != nil {
+			return err
+		}
+		return s.addSecrets(ctx, tx, org, owner, list, time.Now())
+	})
+	if err != nil {
+		return fmt.Errorf("set secrets: %w", err)
+	}
+	return nil
+}
+
+// addSecrets adds secrets of which the first is the newest.
+func (s *Store) addSecrets(ctx context.Context, tx *sql.Conn, org, owner hook.Key, list []hook.Secret, now time.Time) error {
+	for _, secret := range slices.Backward(list) {
+		if err := s.addSecret(ctx, tx, org, owner, secret, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownerIn is an error unless the organization has an endpoint or source with
+// this key.
+func (s *Store) ownerIn(ctx context.Context, tx *sql.Conn, org, owner hook.Key) error {
+	const q = "SELECT 1 FROM endpoints WHERE id = ?1 AND org_id = ?2 UNION ALL SELECT 1 FROM sources WHERE id = ?1 AND org_id = ?2"
+	found, err := exists(ctx, tx, q, owner, org)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return s.missing("endpoint", hook.KindEndpoint, owner)
+	}
+	return nil
+}
+
+// ForgetSecrets deletes secrets that expired before now, in small steps between
+// other writes. It says how many it deleted.
+func (s *Store) ForgetSecrets(ctx context.Context, now time.Time) (int64, error) {
+	return s.inSteps(ctx, "forget secrets", `DELETE FROM secrets WHERE id IN (SELECT id FROM secrets WHERE expires_at <= ? LIMIT ?)`, ms(now))
+}
+
+// inSteps runs a statement whose last argument is a limit until it finds less
+// than that, in small steps between other writes. It says how many rows it changed.
+func (s *Store) inSteps(ctx context.Context, verb, query string, args ...any) (int64, error) {
+	var total int64
+	args = append(slices.Clone(args), stateStep)
+	for {
+		n, err := s.changeState(ctx, query, args...)
+		if err != nil {
+			return total, fmt.Errorf("%s: %w", verb, err)
+		}
+		total += n
+		if n < stateStep {
+			return total, nil
+		}
+	}
+}
