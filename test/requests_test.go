@@ -89,7 +89,7 @@ func TestPathsAndTokensThatAreNotASource(t *testing.T) {
 	for _, path := range []string{
 		"/in/", "/in", "/in//veriff-prod", "/in/../health", "/in/%2e%2e/health", "/in/veriff-prod/extra", "/in/veriff-prod%2fextra", "/in/veriff-prod%00", "/in/VERIFF-PROD",
 		"/in/veriff-pro", "/in/veriff-prod2", "/in/veriff-prod/..", "/in/%76eriff-prod%20", "/in/veriff-prod//", "/in/*", "/in/src_0000000000000000000000", "/IN/veriff-prod",
-		"/api/v1/message", "/api/v1/rejected", "/v1/messages", "/in/veriff-prod;x=1",
+		"/api/v1/message", "/rejected", "/v1/messages", "/in/veriff-prod;x=1",
 	} {
 		request := "POST " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 7\r\nX-HMAC-SIGNATURE: " + sign([]byte(body)) + "\r\n\r\n" + body
 		if got := say(t, p.url, request, 1); len(got) != 1 || got[0] != http.StatusNotFound {

@@ -102,7 +102,7 @@ func New(o Options) *API {
 	setErrors()
 	a := &API{Options: o, mux: http.NewServeMux()}
 	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
-	cfg := huma.DefaultConfig("Sigpost", o.Version)
+	cfg := huma.DefaultConfig("Sigpost", documentVersion)
 	cfg.OpenAPI.Components.Schemas = registry
 	cfg.OpenAPI.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
 	cfg.OpenAPI.Security = []map[string][]string{{"token": {}}}
@@ -110,7 +110,10 @@ func New(o Options) *API {
 	cfg.AllowAdditionalPropertiesByDefault = true
 	a.huma = humago.New(a.mux, cfg)
 	for _, register := range []func(*API){
-		registerHealth, registerApplications, registerEndpoints, registerEndpointSecrets, registerMessages,
+		registerHealth, registerApplications, registerEndpoints, registerEndpointSecrets, registerReplay, registerEventTypes, registerEventTypeImport,
+		registerMessages, registerExpunge, registerAttempts, registerDeliveries, registerSubjects, registerRejected, registerStream,
+		registerIngestSources, registerIngestEndpoints, registerOperational, registerAuthentication, registerTokens, registerOrganization,
+		registerEnvironment, registerStatistics, registerTasks,
 	} {
 		register(a)
 	}
@@ -128,11 +131,27 @@ func Serves(p string) bool {
 // ServeHTTP answers requests from outside: each needs a token.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r, nil) }
 
+// OrganizationHeader chooses the organization of a trusted request.
+const OrganizationHeader = "Sigpost-Organization"
+
 // Trusted answers requests whose sender is known already – through the control
-// socket, which only its owner can open – as the administrator of an organization.
+// socket, which only its owner can open – as the administrator of an
+// organization: the one that OrganizationHeader names, or else org.
 func (a *API) Trusted(org hook.Key) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a.serve(w, r, &Caller{Org: org, Scope: hook.ScopeAdmin})
+		c := &Caller{Org: org, Scope: hook.ScopeAdmin}
+		if id := r.Header.Get(OrganizationHeader); id != "" {
+			if !strings.HasPrefix(id, string(hook.KindOrganization)) {
+				a.fail(w, r, hook.Errorf(hook.CodeInvalid, "%.60q is not an organization's id, which begins with org_", id))
+				return
+			}
+			var err error
+			if c.Org, err = a.organization(r.Context(), id); err != nil {
+				a.fail(w, r, err)
+				return
+			}
+		}
+		a.serve(w, r, c)
 	})
 }
 
@@ -145,7 +164,8 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, c *Caller) {
 		a.missing(w, r)
 		return
 	}
-	if _, pattern := a.mux.Handler(r); pattern == "" {
+	stream := r.URL.Path == streamPath && r.Method == http.MethodGet
+	if _, pattern := a.mux.Handler(r); pattern == "" && !stream {
 		a.missing(w, r)
 		return
 	}
@@ -159,6 +179,10 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, c *Caller) {
 	ctx := r.Context()
 	if c != nil {
 		ctx = withCaller(ctx, c)
+	}
+	if stream {
+		a.Stream(w, r.WithContext(ctx), c)
+		return
 	}
 	if key := r.Header.Get("Idempotency-Key"); key != "" && r.Method == http.MethodPost && c != nil {
 		a.once(w, r.WithContext(ctx), c, key)
@@ -243,6 +267,9 @@ func register[I, O any](a *API, op operation, handler func(context.Context, *I) 
 	})
 	a.document(&h, op)
 }
+
+// documentVersion is that of the API, not of the program.
+const documentVersion = "1.0.0"
 
 // bodyLimit is the longest request body unless an operation says otherwise: a
 // payload of 1 MiB as base64 and what stands around it.

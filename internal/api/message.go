@@ -151,13 +151,16 @@ func (a *API) listMessages(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	q := hook.MessageQuery{App: app.ID, Types: in.EventTypes, Channel: in.Channel, Tag: in.Tag, Range: in.bounds(), Page: p, Bodies: in.WithContent, Text: in.Search}
+	q := hook.MessageQuery{App: app.ID, Types: in.EventTypes, Channel: in.Channel, Tag: in.Tag, Range: in.bounds(), Bodies: in.WithContent, Text: in.Search}
 	if in.Search != "" && in.Iterator == "" {
 		if k, err := a.messageKey(ctx, app.ID, in.Search); err == nil {
 			return a.oneMessage(ctx, app.ID, k, in.ListIn, in.WithContent)
 		}
 	}
-	list, next, err := a.Store.ListMessagesOf(ctx, q)
+	list, next, err := fill(p, func(p hook.Page) ([]hook.Message, hook.Key, error) {
+		q.Page = p
+		return a.Store.ListMessagesOf(ctx, q)
+	})
 	if err != nil {
 		return nil, err
 	}

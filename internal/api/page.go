@@ -94,3 +94,25 @@ func listOut[T any](a *API, kind hook.Kind, rows []T, keys []hook.Key, next hook
 	}
 	return answerWith(http.StatusOK, out)
 }
+
+// rounds is how often a list is asked to go on before a page is shown with
+// fewer rows than asked for: a list looks at so many rows at a time and then
+// says where it stopped.
+const rounds = 4
+
+// fill reads a page from a list that may stop early.
+func fill[T any](p hook.Page, read func(hook.Page) ([]T, hook.Key, error)) (rows []T, next hook.Key, err error) {
+	limit := p.Limit
+	for range rounds {
+		var some []T
+		if some, next, err = read(p); err != nil {
+			return nil, 0, err
+		}
+		rows = append(rows, some...)
+		if next == 0 || len(rows) >= limit {
+			break
+		}
+		p.After, p.Limit = next, limit-len(rows)
+	}
+	return rows, next, nil
+}

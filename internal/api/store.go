@@ -17,6 +17,11 @@ type Store interface {
 	messageStore
 	tokenStore
 	idempotencyStore
+	taskStore
+	attemptStore
+	timelineStore
+	rejectedStore
+	ingestStore
 	Ping(ctx context.Context) error
 }
 

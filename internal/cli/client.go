@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -17,8 +18,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sigpost/sigpost/internal/api"
 	"github.com/sigpost/sigpost/internal/config"
-	"github.com/sigpost/sigpost/internal/control"
 	"github.com/sigpost/sigpost/internal/provider"
 	"github.com/sigpost/sigpost/internal/server"
 	"github.com/sigpost/sigpost/internal/telemetry"
@@ -130,13 +131,31 @@ func (a *answer) WriteHeader(status int)      { a.status = status }
 
 // call makes one request and decodes its answer into v.
 func (c *client) call(ctx context.Context, method, path string, query url.Values, v any) error {
+	return c.send(ctx, method, path, query, nil, nil, v)
+}
+
+// send makes one request with a body, unless in is nil, and decodes its answer
+// into out, unless that is nil.
+func (c *client) send(ctx context.Context, method, path string, query url.Values, header http.Header, in, out any) error {
 	u := "http://sigpost" + path
 	if len(query) > 0 {
 		u += "?" + query.Encode()
 	}
-	req, err := http.NewRequestWithContext(ctx, method, u, nil)
+	body := io.Reader(http.NoBody)
+	if in != nil {
+		raw, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u, body)
 	if err != nil {
 		return err
+	}
+	maps.Copy(req.Header, header)
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
@@ -144,16 +163,34 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	}
 	defer res.Body.Close()
 	if res.StatusCode >= 300 {
-		var f control.Fault
-		if err := json.NewDecoder(res.Body).Decode(&f); err != nil || f.Detail == "" {
-			return fmt.Errorf("the server answered %d", res.StatusCode)
-		}
-		return errors.New(f.Detail)
+		return refusal(res)
 	}
-	if err := json.NewDecoder(res.Body).Decode(v); err != nil {
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(res.Body).Decode(out); err != nil {
 		return fmt.Errorf("read the server's answer: %w", err)
 	}
 	return nil
+}
+
+// refusal is what the server said when it did not do it.
+func refusal(res *http.Response) error {
+	var f struct {
+		Detail json.RawMessage `json:"detail"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&f); err != nil {
+		return fmt.Errorf("the server answered %d", res.StatusCode)
+	}
+	var text string
+	if json.Unmarshal(f.Detail, &text) == nil && text != "" {
+		return errors.New(text)
+	}
+	var faults []api.ValidationError
+	if err := json.Unmarshal(f.Detail, &faults); err != nil || len(faults) == 0 {
+		return fmt.Errorf("the server answered %d", res.StatusCode)
+	}
+	return fmt.Errorf("%s: %s", faults[0].Loc[len(faults[0].Loc)-1], faults[0].Msg)
 }
 
 // ask connects, makes one request and disconnects.

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -98,6 +100,9 @@ func (p *program) serve(ctx context.Context, file string, flags map[string]strin
 	if err != nil {
 		return err
 	}
+	if err := p.firstKey(ctx, s, cfg.Data, log.Logger); err != nil {
+		return errors.Join(err, s.Close())
+	}
 	go func() {
 		for {
 			select {
@@ -114,6 +119,33 @@ func (p *program) serve(ctx context.Context, file string, flags map[string]strin
 	}()
 	err = s.Run(ctx)
 	return errors.Join(err, s.Close())
+}
+
+// firstKeyFile has the first key of the API when there was no terminal to show it on.
+const firstKeyFile = "admin.key"
+
+// firstKey hands out the key of the first administrator, at the first start.
+func (p *program) firstKey(ctx context.Context, s *server.Server, dir string, log *slog.Logger) error {
+	key, err := s.FirstKey(ctx)
+	if err != nil || key == "" {
+		return err
+	}
+	if f, ok := p.err.(*os.File); ok && isTerminal(f) {
+		fmt.Fprintf(f, "\nThe key of the API's administrator, shown this once:\n\n  %s\n\n", key.Reveal())
+		return nil
+	}
+	path := filepath.Join(dir, firstKeyFile)
+	if err := os.WriteFile(path, []byte(key.Reveal()+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write the administrator's key: %w", err)
+	}
+	log.Info("the key of the API's administrator was written to a file; keep it elsewhere and delete the file", "path", path)
+	return nil
+}
+
+// isTerminal says whether people look at f.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // tune sets what the runtime cannot know. One more processor than there are: while

@@ -38,7 +38,7 @@ type DeliveryQuery struct {
 	Channel  string
 	Tag      string
 	Range    Range
-	Page     Page // of message keys
+	Page     Page // of delivery keys
 	Bodies   bool
 }
 

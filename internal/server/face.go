@@ -103,7 +103,7 @@ func (s *Server) listenControl(path string) error {
 		l.Close()
 		return hook.Errorf(hook.CodeUnavailable, "control_socket: %w", err)
 	}
-	s.newFace("control", l, s.guarded(s.control))
+	s.newFace("control", l, s.guarded(s.Control()))
 	return nil
 }
 

@@ -18,6 +18,9 @@ import (
 
 // AppChanged puts the endpoints of an application to work as the store has them.
 func (s *Server) AppChanged(ctx context.Context, app hook.Key) error {
+	if s.o.ReadState {
+		return nil // nothing runs that could follow
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	made, err := s.builder.Load().app(ctx, app)
@@ -30,6 +33,9 @@ func (s *Server) AppChanged(ctx context.Context, app hook.Key) error {
 
 // SourceChanged lets a source receive as the store has it.
 func (s *Server) SourceChanged(ctx context.Context, org, source hook.Key) error {
+	if s.o.ReadState {
+		return nil
+	}
 	x, err := s.store.Source(ctx, org, source)
 	if err != nil && hook.CodeOf(err) == hook.CodeNotFound {
 		s.intake.RemoveSource(source)

@@ -107,6 +107,11 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	s.config.Store(o.Config)
 	s.secrets.Store(&map[hook.Key][]hook.Secret{})
 	if o.ReadState {
+		builtin, err := provider.Builtin()
+		if err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		s.builder.Store(s.newBuilder(o.Config, builtin))
 		return s, nil
 	}
 	if err := s.apply(ctx, o.Config, o.Providers); err != nil {
@@ -126,8 +131,18 @@ func masterKey(cfg *config.Config) (*seal.Ring, error) {
 // API is the HTTP API.
 func (s *Server) API() *api.API { return s.api }
 
-// Control is the API of the command line.
-func (s *Server) Control() http.Handler { return s.control }
+// Control is what the command line talks to: the HTTP API as an administrator,
+// and what it has beside that.
+func (s *Server) Control() http.Handler {
+	trusted := s.api.Trusted(store.DefaultOrg)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if api.Serves(r.URL.Path) {
+			trusted.ServeHTTP(w, r)
+			return
+		}
+		s.control.ServeHTTP(w, r)
+	})
+}
 
 // Close ends a server that does not run any more, or never did.
 func (s *Server) Close() error {
@@ -193,25 +208,6 @@ func (s *Server) stopFaces(end context.Context) {
 		stopping.Go(func() { f.stop(half) })
 	}
 	stopping.Wait()
-}
-
-// upkeepInterval is how often old dedupe keys are forgotten.
-const upkeepInterval = time.Hour
-
-// upkeep runs what has to be done now and then.
-func (s *Server) upkeep(ctx context.Context) error {
-	tick := time.NewTicker(upkeepInterval)
-	defer tick.Stop()
-	for {
-		if _, err := s.store.ForgetDedupe(ctx, time.Now()); err != nil && ctx.Err() == nil {
-			s.o.Log.Warn("upkeep failed", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
 }
 
 func (s *Server) oldestDue() time.Duration {

@@ -34,7 +34,7 @@ func queriesOfLists() map[string][]query {
 	} {
 		legs("messages "+name, indexedMessagesOf(1, &f, some), newMessagesOf(1, &f, some))
 		for _, states := range [][]hook.DeliveryState{nil, {hook.Pending}, {hook.Failed}, {hook.Failed, hook.Canceled, hook.Held}} {
-			legs("deliveries "+name, deliveryLegs(&hook.DeliveryQuery{Endpoint: 1, States: states}, &f, some, some)...)
+			legs("deliveries "+name, deliveryLegs(&hook.DeliveryQuery{Endpoint: 1, States: states}, &f, false, some, some)...)
 		}
 		for _, class := range []int{-1, 0, 200, 500} {
 			legs("attempts "+name, attemptLegs(&hook.AttemptQuery{Endpoint: 1, Class: class}, &f, some, some)...)
@@ -44,7 +44,7 @@ func queriesOfLists() map[string][]query {
 	legs("subject", subjectLegs(1, hook.Subject{Kind: "k", ID: "i"}, some, some)...)
 	for _, text := range []string{
 		sqlMessages + "m.id IN (?, ?)", sqlMessagesWithBodies + "m.id IN (?, ?)", sqlSearchBody, sqlNewEvent, sqlIndexedEvent,
-		sqlDeliveries + "id IN (?, ?)", sqlDeliveries + "id = ?", sqlAttempts + "a.id IN (?, ?)", sqlChains,
+		sqlDeliveries + "id IN (?, ?)", sqlDeliveries + "id = ?", sqlCountSomePending, sqlAttempts + "a.id IN (?, ?)", sqlChains,
 		sqlOldestMessage, sqlOldestDelivery, sqlOldestAttempt,
 		sqlMessagesAfter, sqlDeliveriesAfter, sqlAttemptsAfter, sqlMessageAt, sqlDeliveryAt, sqlAttemptAt,
 		sqlCountPostings, sqlCountNewMessages, sqlCountNewDeliveries,
@@ -67,6 +67,23 @@ func TestListsSearchAndNeverScan(t *testing.T) {
 					t.Errorf("%s: %s\n%s", name, step, q.text)
 				}
 			}
+		}
+	}
+}
+
+// Few pending deliveries are the only rows that a list sorts.
+func TestAListOfPendingDeliveriesReadsTheirIndexOnly(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	f := newMessageFilter([]string{"a"}, "", "")
+	q := &hook.DeliveryQuery{Endpoint: 1, States: []hook.DeliveryState{hook.Pending, hook.Failed}}
+	legs := deliveryLegs(q, &f, true, span{5, 500}, span{5, 500})
+	if len(legs) != 1 {
+		t.Fatalf("%d legs", len(legs))
+	}
+	for _, step := range explain(t, s.read, legs[0].found(false, 50)) {
+		if wholeTable.MatchString(step) && step != "USE TEMP B-TREE FOR ORDER BY" {
+			t.Error(step)
 		}
 	}
 }

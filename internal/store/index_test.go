@@ -362,3 +362,37 @@ func TestASearchForTextReadsABoundedNumberOfBytes(t *testing.T) {
 		page.After = next
 	}
 }
+
+func TestPendingDeliveriesAreFoundWhetherTheyAreFewOrMany(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{20, pendingSorted + 20} {
+		s := open(t)
+		m, _ := delivered(t, s)
+		var first hook.Key
+		inWriter(t, s, func(ctx context.Context, tx *sql.Conn) error {
+			first = s.writer.keys.Take(time.Now(), n)
+			_, err := tx.ExecContext(ctx, `WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)
+				INSERT INTO deliveries (id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger, late)
+				SELECT ? + i, ?, ?, ?, 1, 0, 0, 1000000 - i, 0, 0, 0, 0, 1 FROM n`, n, first, DefaultOrg, m.ID, listEndpoint)
+			return err
+		})
+		q := hook.DeliveryQuery{Endpoint: listEndpoint, States: []hook.DeliveryState{hook.Pending}, Page: hook.Page{Limit: n / 3, Ascending: true}}
+		at := first
+		for more := true; more; more = q.Page.After != 0 {
+			list, next, err := s.ListDeliveries(context.Background(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range list {
+				if d.ID != at {
+					t.Fatalf("of %d: %d where %d was next", n, d.ID, at)
+				}
+				at++
+			}
+			q.Page.After = next
+		}
+		if at != first+hook.Key(n) {
+			t.Errorf("%d of %d pending deliveries were listed", at-first, n)
+		}
+	}
+}

@@ -22,7 +22,11 @@ func (s *Store) ListDeliveries(ctx context.Context, q hook.DeliveryQuery) (list 
 		if err != nil {
 			return err
 		}
-		w := newWalk(tx, q.Page.Ascending, deliveryLegs(&q, &f, old, tail)...)
+		few, err := fewPending(ctx, tx, q.Endpoint, q.States)
+		if err != nil {
+			return err
+		}
+		w := newWalk(tx, q.Page.Ascending, deliveryLegs(&q, &f, few, old, tail)...)
 		key := func(r *hook.DeliveryRow) hook.Key { return r.ID }
 		list, next, err = collect(ctx, w, q.Page.Limit, 0, key, func(keys []hook.Key) ([]hook.DeliveryRow, hook.Key, error) {
 			rows, err := fetchDeliveries(ctx, tx, keys, q.Bodies)
@@ -38,17 +42,37 @@ func (s *Store) ListDeliveries(ctx context.Context, q hook.DeliveryQuery) (list 
 	return list, next, nil
 }
 
-// stateIndexes are the queries of deliveries in the states that have an index
-// of their own, which is up to date with every commit.
-func stateIndexes(endpoint hook.Key, states []hook.DeliveryState) (list []query, all bool) {
+// pendingSorted is how many pending deliveries are put in order by key when
+// only they are asked for, or they and other states that are few: their own
+// index has them in the order in which they are due. With more of them pending,
+// walking over all deliveries finds them soon enough.
+const pendingSorted = 5000
+
+// fewPending says whether pending deliveries are to be found by their index.
+func fewPending(ctx context.Context, tx *sql.Tx, endpoint hook.Key, states []hook.DeliveryState) (bool, error) {
+	if !slices.Contains(states, hook.Pending) {
+		return false, nil
+	}
+	var n int
+	err := tx.QueryRowContext(ctx, sqlCountSomePending, endpoint, pendingSorted+1).Scan(&n)
+	return n <= pendingSorted, err
+}
+
+const sqlCountSomePending = "SELECT count(*) FROM (SELECT 1 FROM deliveries INDEXED BY deliveries_pending WHERE state = 1 AND endpoint_id = ? LIMIT ?)"
+
+// fromStates are the queries of deliveries in states that have indexes of their
+// own, which are up to date with every commit; ok is false when a state has none.
+func fromStates(endpoint hook.Key, states []hook.DeliveryState, fewPending bool) (list []query, ok bool) {
 	for _, s := range states {
 		var text string
-		switch s {
-		case hook.Failed:
+		switch {
+		case s == hook.Pending && fewPending:
+			text = "SELECT id, message_id FROM deliveries INDEXED BY deliveries_pending WHERE state = 1 AND endpoint_id = ?"
+		case s == hook.Failed:
 			text = "SELECT id, message_id FROM deliveries INDEXED BY deliveries_failed WHERE state = 2 AND endpoint_id = ?"
-		case hook.Canceled:
+		case s == hook.Canceled:
 			text = "SELECT id, message_id FROM deliveries INDEXED BY deliveries_canceled WHERE state = 4 AND endpoint_id = ?"
-		case hook.Held:
+		case s == hook.Held:
 			text = "SELECT id, message_id FROM deliveries INDEXED BY deliveries_held WHERE state = 5 AND endpoint_id = ?"
 		default:
 			return nil, false
@@ -58,11 +82,11 @@ func stateIndexes(endpoint hook.Key, states []hook.DeliveryState) (list []query,
 	return list, len(list) > 0
 }
 
-func deliveryLegs(q *hook.DeliveryQuery, f *messageFilter, old, tail span) []leg {
+func deliveryLegs(q *hook.DeliveryQuery, f *messageFilter, fewPending bool, old, tail span) []leg {
 	states := slices.Clone(q.States)
 	slices.Sort(states)
 	states = slices.Compact(states)
-	if from, ok := stateIndexes(q.Endpoint, states); ok {
+	if from, ok := fromStates(q.Endpoint, states, fewPending); ok {
 		l := leg{span: span{min(old.low, tail.low), max(old.high, tail.high)}, from: from, most: rowsLooked}
 		if !f.empty() {
 			l.keep.add("CROSS JOIN messages m ON m.id = c.message_id WHERE true")

@@ -265,7 +265,8 @@ func subjectLegs(org hook.Key, subject hook.Subject, old, tail span) []leg {
 
 // MessageByEventID finds the message that has the id which its provider or
 // producer gave to the event; the newest one when it came more than once. The
-// error has hook.CodeNotFound when there is none.
+// error has hook.CodeNotFound when there is none. It looks at every message that is
+// not in the index yet, however many: an answer has no next page.
 func (s *Store) MessageByEventID(ctx context.Context, app hook.Key, eventID string) (k hook.Key, err error) {
 	err = s.view(ctx, func(tx *sql.Tx) error {
 		mark, err := indexed(ctx, tx, indexedMessages)

@@ -227,7 +227,8 @@ func (s *Store) lastKey(ctx context.Context) (hook.Key, error) {
 		(SELECT coalesce(max(id), 0) FROM messages),     (SELECT coalesce(max(message_id), 0) FROM dedupe),
 		(SELECT coalesce(max(id), 0) FROM deliveries),   (SELECT coalesce(max(id), 0) FROM attempts),
 		(SELECT coalesce(max(id), 0) FROM tokens),       (SELECT coalesce(max(id), 0) FROM tasks),
-		(SELECT coalesce(max(id), 0) FROM idempotency),  (SELECT coalesce(max(id), 0) FROM organizations))`
+		(SELECT coalesce(max(id), 0) FROM idempotency),  (SELECT coalesce(max(id), 0) FROM organizations),
+		(SELECT coalesce(max(value), 0) FROM meta WHERE name IN ('indexed_messages', 'indexed_deliveries', 'indexed_attempts')))`
 	if err := s.write.QueryRowContext(ctx, q).Scan(&last); err != nil {
 		return 0, fmt.Errorf("read highest key: %w", err)
 	}

@@ -85,6 +85,7 @@ ALTER TABLE messages ADD COLUMN channels TEXT;
 ALTER TABLE messages ADD COLUMN tags TEXT;
 -- When its payload is deleted before the rest of its application's; null: with it.
 ALTER TABLE messages ADD COLUMN expires_at INTEGER;
+CREATE INDEX messages_expiring ON messages (expires_at) WHERE expires_at IS NOT NULL;
 
 CREATE TABLE event_types (
     org_id        INTEGER NOT NULL,

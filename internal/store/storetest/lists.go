@@ -1,208 +1,214 @@
 package storetest
 
 import (
+	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sigpost/sigpost/internal/hook"
-	"github.com/sigpost/sigpost/internal/store"
 )
 
-// world is a store with random contents, and the same contents as read one by
-// one, which is what lists are compared with.
-type world struct {
-	t   *testing.T
-	s   *store.Store
-	rng *rand.Rand
-
-	messages   []hook.Message
-	deliveries []hook.DeliveryRow
-	attempts   []hook.AttemptRow
-}
-
-func newWorld(t *testing.T, s *store.Store, seed uint64) *world {
-	return &world{t: t, s: s, rng: rand.New(rand.NewPCG(seed, 1))}
-}
-
-func pick[T any](rng *rand.Rand, from ...T) T { return from[rng.IntN(len(from))] }
-
-const needle = "needle"
-
-// add makes a message with random properties and deliveries that came to
-// something, and remembers what it made when known says so.
-func (w *world) add(known bool) {
-	w.t.Helper()
-	a := event(w.rng.IntN(3), w.s.Incarnation())
-	m := &a.Message
-	m.App = app + hook.Key(w.rng.IntN(2))
-	m.Type = pick(w.rng, "order.paid", "order.created", "user.created")
-	m.Event.ID = pick(w.rng, "", fmt.Sprint("evt-", w.rng.IntN(20)))
-	m.Channels = pick(w.rng, nil, nil, []string{"c1"}, []string{"c1", "c2"}, []string{"c10"})
-	m.Tags = pick(w.rng, nil, []string{"g1"}, []string{`ü "q"`, "g2"}, []string{"g2"})
-	m.Subjects = []hook.Subject{{Kind: "user", ID: pick(w.rng, "1", "2", `"3"`)}}
-	m.Body = []byte(pick(w.rng, "", "{}", "a"+needle+"\x00b", "needl"))
-	for i := range a.Deliveries {
-		if w.rng.IntN(6) == 0 {
-			a.Deliveries[i].State, a.Deliveries[i].Holder = hook.Held, 0
+// filledWorld has messages that are indexed and some that are not.
+func filledWorld(t *testing.T, open Opener, seed uint64) *world {
+	w := newWorld(t, open(t, t.Name()), seed)
+	for i := range 150 {
+		w.add(true)
+		if i == 40 || i == 110 {
+			w.index()
 		}
 	}
-	mustAppend(w.t, w.s, a)
-	for _, d := range a.Deliveries {
-		if d.State == hook.Pending {
-			w.attempt(&d)
+	return w
+}
+
+func messageKey(m *hook.Message) hook.Key      { return m.ID }
+func deliveryKey(r *hook.DeliveryRow) hook.Key { return r.ID }
+func attemptKey(r *hook.AttemptRow) hook.Key   { return r.ID }
+
+// which gives those of list that f takes.
+func which[T any](list []T, f func(*T) bool) (out []T) {
+	for i := range list {
+		if f(&list[i]) {
+			out = append(out, list[i])
 		}
 	}
-	if w.rng.IntN(8) == 0 {
-		_, err := w.s.Deliver(ctx, hook.Delivery{Org: m.Org, Message: m.ID, Endpoint: endpoint, State: hook.Pending, NextAt: m.ReceivedAt, Since: m.ReceivedAt})
-		must(w.t, err)
-	}
-	if known {
-		w.remember(m.ID)
-	}
+	return out
 }
 
-// attempt makes none, one or two attempts of a delivery.
-func (w *world) attempt(d *hook.Delivery) {
-	for n := range w.rng.IntN(3) {
-		a := attempt(n+1, pick(w.rng, hook.OutcomeDelivered, hook.OutcomeStatus, hook.OutcomeTimeout))
-		a.Status = pick(w.rng, 204, 302)
-		if a.Outcome != hook.OutcomeDelivered {
-			a.Status = pick(w.rng, 0, 404, 500, 503, 799)
-		}
-		r := &hook.Record{Delivery: *d, Attempt: a, State: pick(w.rng, hook.Delivered, hook.Failed, hook.Canceled)}
-		if w.rng.IntN(2) == 0 { // else it is settled, and there is no second
-			r.State, r.NextAt = hook.Pending, time.Now()
-		}
-		must(w.t, w.s.Record(ctx, []*hook.Record{r}))
-		if r.State != hook.Pending {
-			return
-		}
-		d.Holder, d.LastAttempt = 0, a.ID
-	}
-}
-
-// remember reads a message and all that belongs to it, one by one.
-func (w *world) remember(k hook.Key) {
-	w.t.Helper()
-	m, err := w.s.Message(ctx, k)
-	must(w.t, err)
-	if m.Body == nil {
-		m.Body = []byte{} // lists tell a body that is empty from one that is gone
-	}
-	w.messages = append(w.messages, *m)
-	bare := *m
-	bare.Body = nil
-	for _, d := range deliveries(w.t, w.s, m) {
-		w.deliveries = append(w.deliveries, hook.DeliveryRow{Delivery: d, Of: &bare})
-		attempts, err := w.s.Attempts(ctx, &d)
-		must(w.t, err)
-		for _, a := range attempts {
-			w.attempts = append(w.attempts, hook.AttemptRow{Attempt: a, Of: &bare})
-		}
-	}
-}
-
-func (w *world) index() {
-	w.t.Helper()
-	_, err := w.s.Index(ctx)
-	must(w.t, err)
-}
-
-// disturb does what may happen between two pages of a list.
-func (w *world) disturb() {
-	switch w.rng.IntN(8) {
-	case 0:
-		w.index()
-	case 1:
-		w.add(false)
-	}
-}
-
-// choice is a random filter on messages.
-type choice struct {
-	types        []string
-	channel, tag string
-	within       hook.Range
-}
-
-func (w *world) choose() choice {
-	c := choice{
-		types:   pick(w.rng, nil, nil, []string{"order.paid"}, []string{"user.created", "order.paid", "user.created"}, []string{"no.such"}),
-		channel: pick(w.rng, "", "", "c1", "c2", "no"),
-		tag:     pick(w.rng, "", "", "g1", "g2", `ü "q"`, "no"),
-	}
-	if w.rng.IntN(3) == 0 {
-		c.within.Since = w.messages[w.rng.IntN(len(w.messages))].ID.Time()
-	}
-	if w.rng.IntN(3) == 0 {
-		c.within.Until = w.messages[w.rng.IntN(len(w.messages))].ID.Time()
-	}
-	return c
-}
-
-func (c *choice) takes(k hook.Key, m *hook.Message) bool {
-	at := k.Time()
-	return (len(c.types) == 0 || slices.Contains(c.types, m.Type)) &&
-		(c.channel == "" || slices.Contains(m.Channels, c.channel)) &&
-		(c.tag == "" || slices.Contains(m.Tags, c.tag)) &&
-		!at.Before(c.within.Since) && (c.within.Until.IsZero() || at.Before(c.within.Until))
-}
-
-// compareLists pages through a list while the world goes on, and compares what
-// was there before with want. Rows that came meanwhile may be listed or not.
-func compareLists[T any](w *world, what string, want []T, key func(*T) hook.Key, list func(hook.Page) ([]T, hook.Key, error)) {
-	w.t.Helper()
-	p := hook.Page{Ascending: w.rng.IntN(2) == 0, Limit: 1 + w.rng.IntN(40)}
-	want = slices.Clone(want)
-	slices.SortFunc(want, func(a, b T) int {
-		if p.Ascending {
-			return int(key(&a) - key(&b))
-		}
-		return int(key(&b) - key(&a))
-	})
-	wanted := map[hook.Key]bool{}
-	for i := range want {
-		wanted[key(&want[i])] = true
-	}
-	last := w.last()
-	var got []T
-	for {
-		rows, next, err := list(p)
-		must(w.t, err)
-		if len(rows) > p.Limit {
-			w.t.Fatalf("%s: %d rows where %d were asked for", what, len(rows), p.Limit)
-		}
-		for i := range rows {
-			if k := key(&rows[i]); wanted[k] || k <= last {
-				got = append(got, rows[i])
+func listsOfMessages(t *testing.T, open Opener) {
+	w := filledWorld(t, open, 1)
+	for range 120 {
+		c := w.choose()
+		q := hook.MessageQuery{App: app, Types: c.types, Channel: c.channel, Tag: c.tag, Range: c.within,
+			Text: pick(w.rng, "", "", "", needle), Bodies: w.rng.IntN(2) == 0}
+		want := which(w.messages, func(m *hook.Message) bool {
+			return m.App == app && c.takes(m.ID, m) && bytes.Contains(m.Body, []byte(q.Text))
+		})
+		for i := range want {
+			if !q.Bodies {
+				want[i].Body = nil
 			}
 		}
-		if next == 0 {
-			break
-		}
-		p.After = next
-		w.disturb()
-	}
-	if d := cmp.Diff(want, got); d != "" {
-		w.t.Fatalf("%s, ascending %v, %d a page: (-want +got):\n%s", what, p.Ascending, p.Limit, d)
+		compareLists(w, fmt.Sprintf("%+v", q), want, messageKey, func(p hook.Page) ([]hook.Message, hook.Key, error) {
+			q.Page = p
+			return w.s.ListMessagesOf(ctx, q)
+		})
 	}
 }
 
-// last is the highest key that is known; what comes while lists are read is above.
-func (w *world) last() (k hook.Key) {
-	for i := range w.messages {
-		k = max(k, w.messages[i].ID)
+func listsOfDeliveries(t *testing.T, open Opener) {
+	w := filledWorld(t, open, 2)
+	for range 120 {
+		c := w.choose()
+		q := hook.DeliveryQuery{Endpoint: endpoint + hook.Key(w.rng.IntN(2)), Types: c.types, Channel: c.channel, Tag: c.tag, Range: c.within}
+		q.States = pick(w.rng, nil, nil, []hook.DeliveryState{hook.Delivered}, []hook.DeliveryState{hook.Failed}, []hook.DeliveryState{hook.Held, hook.Canceled, hook.Failed, hook.Held},
+			[]hook.DeliveryState{hook.Pending, hook.Failed})
+		want := which(w.deliveries, func(d *hook.DeliveryRow) bool {
+			return d.Endpoint == q.Endpoint && c.takes(d.ID, d.Of) && (len(q.States) == 0 || slices.Contains(q.States, d.State))
+		})
+		compareLists(w, fmt.Sprintf("%+v", q), want, deliveryKey, func(p hook.Page) ([]hook.DeliveryRow, hook.Key, error) {
+			q.Page = p
+			return w.s.ListDeliveries(ctx, q)
+		})
 	}
-	for i := range w.deliveries {
-		k = max(k, w.deliveries[i].ID)
+	rows, _, err := w.s.ListDeliveries(ctx, hook.DeliveryQuery{Endpoint: endpoint, Page: hook.Page{Limit: 1, Ascending: true}, Bodies: true})
+	must(t, err)
+	i := slices.IndexFunc(w.messages, func(m hook.Message) bool { return m.ID == rows[0].Message })
+	if d := cmp.Diff(&w.messages[i], rows[0].Of); d != "" {
+		t.Errorf("with its body the message differs (-want +got):\n%s", d)
 	}
-	for i := range w.attempts {
-		k = max(k, w.attempts[i].ID)
+}
+
+func listsOfAttempts(t *testing.T, open Opener) {
+	w := filledWorld(t, open, 3)
+	yes, no := true, false
+	for range 200 {
+		c := w.choose()
+		q := hook.AttemptQuery{Types: c.types, Channel: c.channel, Tag: c.tag, Range: c.within,
+			Delivered: pick(w.rng, nil, nil, &yes, &no), Class: pick(w.rng, -1, -1, 0, 200, 300, 400, 500)}
+		if w.rng.IntN(3) > 0 {
+			q.Endpoint = endpoint + hook.Key(w.rng.IntN(2))
+		}
+		if q.Endpoint == 0 || w.rng.IntN(4) == 0 {
+			q.Message = w.messages[w.rng.IntN(len(w.messages))].ID
+		}
+		want := which(w.attempts, func(a *hook.AttemptRow) bool {
+			class := min(a.Status/100*100, 500)
+			return (q.Endpoint == 0 || a.Endpoint == q.Endpoint) && (q.Message == 0 || a.Message == q.Message) && c.takes(a.ID, a.Of) &&
+				(q.Delivered == nil || *q.Delivered == (a.Outcome == hook.OutcomeDelivered)) && (q.Class < 0 || q.Class == class)
+		})
+		compareLists(w, fmt.Sprintf("%+v", q), want, attemptKey, func(p hook.Page) ([]hook.AttemptRow, hook.Key, error) {
+			q.Page = p
+			return w.s.ListAttempts(ctx, q)
+		})
 	}
-	return k
+	if _, _, err := w.s.ListAttempts(ctx, hook.AttemptQuery{Class: -1}); hook.CodeOf(err) != hook.CodeInvalid {
+		t.Errorf("a list of neither an endpoint nor a message: %v", err)
+	}
+	oneAttempt(w)
+}
+
+func oneAttempt(w *world) {
+	want := w.attempts[len(w.attempts)/2]
+	a, d, err := w.s.Attempt(ctx, want.ID)
+	must(w.t, err)
+	if diff := cmp.Diff(want.Attempt, a); diff != "" || d.ID != a.Delivery || d.Message != a.Message {
+		w.t.Errorf("attempt differs (-want +got):\n%s\nits delivery: %+v", diff, d)
+	}
+	if _, _, err := w.s.Attempt(ctx, want.Delivery); hook.CodeOf(err) != hook.CodeNotFound {
+		w.t.Errorf("an attempt that is not there: %v", err)
+	}
+}
+
+func listsBySubject(t *testing.T, open Opener) {
+	w := filledWorld(t, open, 4)
+	for range 40 {
+		s := hook.Subject{Kind: pick(w.rng, "user", "user", "other"), ID: pick(w.rng, "1", "2", `"3"`, "4")}
+		want := which(w.messages, func(m *hook.Message) bool { return slices.Contains(m.Subjects, s) })
+		for i := range want {
+			want[i].Body = nil
+		}
+		compareLists(w, fmt.Sprintf("%+v", s), want, messageKey, func(p hook.Page) ([]hook.Message, hook.Key, error) {
+			return w.s.ListBySubject(ctx, w.messages[0].Org, s.Kind, s.ID, p)
+		})
+	}
+	for range 2 { // the second time everything is indexed
+		newest := map[string]hook.Key{"evt-none": 0, "": 0}
+		for _, m := range w.messages {
+			if m.App == app && m.Event.ID != "" {
+				newest[m.Event.ID] = m.ID
+			}
+		}
+		for id, want := range newest {
+			got, err := w.s.MessageByEventID(ctx, app, id)
+			if got != want && got <= w.last() || (want == 0) != (hook.CodeOf(err) == hook.CodeNotFound) || want != 0 && err != nil {
+				t.Errorf("event id %q: message %d, %v; %d is right", id, got, err, want)
+			}
+		}
+		w.index()
+	}
+}
+
+func listsAfterRestart(t *testing.T, open Opener) {
+	w := newWorld(t, open(t, t.Name()), 5)
+	for step := range 4 {
+		for range 15 {
+			w.add(true)
+		}
+		if step%2 == 1 {
+			w.index()
+		}
+		must(t, w.s.Close())
+		w.s = open(t, t.Name())
+		for _, bodies := range []bool{false, true} {
+			want := which(w.messages, func(m *hook.Message) bool { return m.App == app })
+			for i := range want {
+				if !bodies {
+					want[i].Body = nil
+				}
+			}
+			got, next, err := w.s.ListMessagesOf(ctx, hook.MessageQuery{App: app, Page: hook.Page{Ascending: true, Limit: 100}, Bodies: bodies})
+			must(t, err)
+			if d := cmp.Diff(want, got); d != "" || next != 0 {
+				t.Fatalf("step %d, next %d (-want +got):\n%s", step, next, d)
+			}
+		}
+	}
+	for {
+		n, err := w.s.Index(ctx)
+		must(t, err)
+		if n == 0 {
+			break
+		}
+	}
+}
+
+func statistics(t *testing.T, open Opener) {
+	w := filledWorld(t, open, 6)
+	for range 30 {
+		r := w.choose().within
+		c := choice{within: r}
+		messages := which(w.messages, func(m *hook.Message) bool { return m.App == app && c.takes(m.ID, m) })
+		n, err := w.s.CountMessages(ctx, app, r)
+		must(t, err)
+		if n != int64(len(messages)) {
+			t.Errorf("%d messages within %v, %d are right", n, r, len(messages))
+		}
+		want := hook.DeliveryCount{}
+		for _, d := range which(w.deliveries, func(d *hook.DeliveryRow) bool { return d.Endpoint == endpoint && c.takes(d.ID, d.Of) }) {
+			want[d.State]++
+		}
+		got, err := w.s.EndpointStats(ctx, endpoint, r)
+		must(t, err)
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("deliveries within %v (-want +got):\n%s", r, d)
+		}
+		n, err = w.s.CountDeliveries(ctx, endpoint, r)
+		must(t, err)
+		if all := want[hook.Delivered] + want[hook.Pending] + want[hook.Failed] + want[hook.Canceled] + want[hook.Held]; n != all {
+			t.Errorf("%d deliveries within %v, %d are right", n, r, all)
+		}
+	}
 }

@@ -1,0 +1,52 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/sigpost/sigpost/internal/hook"
+)
+
+// OrganizationOut is the organization of the caller.
+type OrganizationOut struct {
+	ID               string  `json:"id"`
+	Name             string  `json:"name"`
+	SignatureHeaders *string `json:"signatureHeaders" nullable:"true" enum:"webhook,svix,both" doc:"Names of the signature headers of all its messages; null is the server's choice"`
+}
+
+// OrganizationPatch changes its settings.
+type OrganizationPatch struct {
+	SignatureHeaders Maybe[string] `json:"signatureHeaders,omitzero" enum:"webhook,svix,both" doc:"null leaves it to the server"`
+}
+
+func (a *API) organizationOut(o hook.Organization) OrganizationOut {
+	return OrganizationOut{ID: a.IDs.Public(hook.KindOrganization, o.ID), Name: o.Name, SignatureHeaders: pointer(string(o.Settings.SignatureHeaders))}
+}
+
+func registerOrganization(a *API) {
+	const one = "/api/v1/organization"
+	register(a, operation{id: "organization.get", method: http.MethodGet, path: one, summary: "Read the organization and its settings", access: accessOrgRead}, a.readOrganization)
+	register(a, operation{id: "organization.patch", method: http.MethodPatch, path: one, summary: "Change the settings of the organization", access: accessAdmin}, a.patchOrganization)
+}
+
+func (a *API) readOrganization(ctx context.Context, _ *struct{}) (*Body[OrganizationOut], error) {
+	o, err := a.Store.Organization(ctx, caller(ctx).Org)
+	return answerWith(http.StatusOK, a.organizationOut(o)), err
+}
+
+func (a *API) patchOrganization(ctx context.Context, in *struct{ Body OrganizationPatch }) (*Body[OrganizationOut], error) {
+	o, err := a.Store.Organization(ctx, caller(ctx).Org)
+	if err != nil {
+		return nil, err
+	}
+	names := string(o.Settings.SignatureHeaders)
+	in.Body.SignatureHeaders.into(&names)
+	if names == string(o.Settings.SignatureHeaders) {
+		return answerWith(http.StatusOK, a.organizationOut(o)), nil
+	}
+	o.Settings.SignatureHeaders = hook.HeaderNames(names)
+	if err := a.Store.SetOrgSettings(ctx, o.ID, o.Settings); err != nil {
+		return nil, err
+	}
+	return answerWith(http.StatusOK, a.organizationOut(o)), a.Runtime.OrgChanged(ctx, o.ID)
+}

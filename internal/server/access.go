@@ -1,0 +1,52 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/sigpost/sigpost/internal/api"
+	"github.com/sigpost/sigpost/internal/config"
+	"github.com/sigpost/sigpost/internal/hook"
+	"github.com/sigpost/sigpost/internal/seal"
+	"github.com/sigpost/sigpost/internal/store"
+)
+
+// FirstKey makes the key of the first administrator, once in the life of a data
+// directory; empty when it was made before.
+func (s *Server) FirstKey(ctx context.Context) (hook.Secret, error) {
+	first, err := s.store.Once(ctx, "first key")
+	if err != nil || !first {
+		return "", err
+	}
+	token, hash := api.NewToken()
+	_, err = s.store.CreateToken(ctx, hook.Token{Org: store.DefaultOrg, Scope: hook.ScopeAdmin, Name: "first key", Hash: hash})
+	return token, err
+}
+
+// RotateMasterKey puts a new master key in force and seals everything under it
+// anew. The data directory must not be in use. A key that stands in the
+// configuration is the operator's to change: with the new one in front of the
+// old, everything is sealed under it, and the old one can be taken away. It
+// says how many values were sealed.
+func RotateMasterKey(ctx context.Context, cfg *config.Config, log *slog.Logger) (int, error) {
+	inFile := cfg.MasterKey == ""
+	if inFile {
+		if err := seal.AddToFile(cfg.Data); err != nil {
+			return 0, err
+		}
+	}
+	ring, err := masterKey(cfg)
+	if err != nil {
+		return 0, err
+	}
+	s, err := store.Open(ctx, store.Options{Dir: cfg.Data, Log: log, Seal: ring})
+	if err != nil {
+		return 0, err
+	}
+	defer s.Close()
+	n, err := s.Reseal(ctx)
+	if err != nil || !inFile {
+		return n, err
+	}
+	return n, seal.KeepFirst(cfg.Data)
+}
