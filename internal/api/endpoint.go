@@ -330,6 +330,7 @@ func (a *API) makeEndpoint(ctx context.Context, e hook.Endpoint, given *string, 
 	if e, err = a.Store.CreateEndpoint(ctx, e, secret); err != nil {
 		return e, err
 	}
+	a.tellEndpoint(ctx, endpointCreated, e)
 	return e, a.Runtime.AppChanged(ctx, e.App)
 }
 
@@ -393,6 +394,7 @@ func (a *API) changeEndpoint(ctx context.Context, before, e hook.Endpoint, s *Si
 	if err != nil {
 		return e, err
 	}
+	a.tellChange(ctx, before, e)
 	return e, a.Runtime.AppChanged(ctx, e.App)
 }
 
@@ -467,5 +469,6 @@ func (a *API) deleteEndpoint(ctx context.Context, in *struct{ EndpointPath }) (*
 	if err := a.Store.DeleteEndpoint(ctx, app.ID, e.ID); err != nil {
 		return nil, err
 	}
+	a.tellEndpoint(ctx, endpointDeleted, e)
 	return nil, a.Runtime.AppChanged(ctx, app.ID)
 }

@@ -102,6 +102,9 @@ func (d *inliner) reference(ref string, beside map[string]any, depth int) (any, 
 
 // find is what a reference within the document points to (RFC 6901).
 func (d *inliner) find(ref string) (any, error) {
+	if ref == "#" {
+		return d.doc, nil
+	}
 	pointer, ok := strings.CutPrefix(ref, "#/")
 	if !ok {
 		return nil, fmt.Errorf("refers to %q outside of the document; put it under components", clip(ref))

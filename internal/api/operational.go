@@ -28,7 +28,7 @@ const (
 func operationalTypes() []string {
 	return []string{
 		endpointCreated, endpointUpdated, endpointDeleted, endpointEnabled, endpointDisabled,
-		"message.attempt.failing", "message.attempt.exhausted", "message.attempt.recovered",
+		attemptFailing, attemptExhausted, attemptRecovered,
 	}
 }
 

@@ -146,7 +146,7 @@ func (s *sampler) object(m map[string]any, depth int) map[string]any {
 
 func (s *sampler) array(m map[string]any, depth int) []any {
 	const most = 10
-	n := min(most, max(1, int(bound(m, "minItems", 1))))
+	n := int(min(most, max(1, bound(m, "minItems", 1))))
 	if bound(m, "maxItems", 1) < 1 || depth >= sampledDepth {
 		n = 0
 	}

@@ -85,7 +85,7 @@ func (p *program) serve(ctx context.Context, file string, flags map[string]strin
 	}
 	defer log.Close()
 	if len(cfg.Sources) == 0 {
-		log.Warn("no source is configured: nothing can be received; `sigpost config example` shows a configuration")
+		log.Info("no source is configured in a file; the API makes them, and `sigpost config example` shows a configuration")
 	}
 	p.tune()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)

@@ -45,6 +45,8 @@ type Options struct {
 	Store   Store
 	Log     *slog.Logger
 	Observe Observer
+	// Disabled is told of an endpoint that was disabled by rule; may be nil.
+	Disabled func(target *Target)
 }
 
 // Bounds of what is held in memory. What does not fit stays in the store
@@ -79,6 +81,7 @@ type Dispatcher struct {
 	store   Store
 	log     *slog.Logger
 	observe Observer
+	gone    func(target *Target)
 	self    hook.Key
 
 	mu        sync.RWMutex
@@ -101,7 +104,7 @@ type Dispatcher struct {
 
 // New makes a Dispatcher.
 func New(o Options) *Dispatcher {
-	d := &Dispatcher{store: o.Store, log: o.Log, observe: o.Observe, self: o.Store.Incarnation(),
+	d := &Dispatcher{store: o.Store, log: o.Log, observe: o.Observe, gone: o.Disabled, self: o.Store.Incarnation(),
 		endpoints: map[hook.Key]*endpoint{}, apps: map[hook.Key]map[hook.Key]bool{}, wake: make(chan struct{}, 1), finished: make(chan finished, recordBatch), recorded: make(chan struct{})}
 	d.attempts, d.cut = context.WithCancel(context.Background())
 	return d
@@ -418,6 +421,9 @@ func (d *Dispatcher) disable(t *Target) {
 	}
 	if err := d.store.DisableEndpoint(d.attempts, t.ID, gone.Reason); err != nil {
 		d.log.Error("disable endpoint failed", "endpoint", t.Label(), "error", err)
+	}
+	if d.gone != nil {
+		d.gone(&gone)
 	}
 }
 

@@ -58,7 +58,7 @@ func start(t *testing.T, dir string, wrap func(dispatch.Store) dispatch.Store) *
 	}
 	r := &rig{t: t, store: s, ended: make(chan struct{})}
 	r.dispatch = dispatch.New(dispatch.Options{Store: seen, Log: quiet, Observe: func(*dispatch.Target, *hook.Message, *hook.Record) {}})
-	r.pipeline = pipeline.New(s, r.dispatch)
+	r.pipeline = pipeline.New(s, r.dispatch, func(*hook.Message) {})
 	run, stop := context.WithCancel(ctx)
 	r.stop = stop
 	go func() {

@@ -37,11 +37,13 @@ type Pipeline struct {
 	store    Store
 	dispatch Dispatcher
 	routes   sync.Map // application → []hook.Endpoint, which never change
+	observe  func(m *hook.Message)
 }
 
-// New makes a Pipeline that routes nothing until Update.
-func New(store Store, dispatch Dispatcher) *Pipeline {
-	return &Pipeline{store: store, dispatch: dispatch}
+// New makes a Pipeline that routes nothing until Update. observe is told of
+// each message after it was kept, and must not block.
+func New(store Store, dispatch Dispatcher, observe func(m *hook.Message)) *Pipeline {
+	return &Pipeline{store: store, dispatch: dispatch, observe: observe}
 }
 
 // Update replaces the routes of all applications.
@@ -123,6 +125,9 @@ func (p *Pipeline) Accept(ctx context.Context, in hook.Incoming) (hook.Receipt, 
 		m = nil // what goes out again is what was kept first
 	}
 	p.dispatch.Dispatch(m, len(in.Body), a.Deliveries)
+	if m != nil {
+		p.observe(m)
+	}
 	return hook.Receipt{Message: a.Message.ID, Duplicate: a.Duplicate, Deliveries: len(a.Deliveries)}, nil
 }
 

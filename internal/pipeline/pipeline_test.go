@@ -47,7 +47,7 @@ func (p *parts) Dispatch(_ *hook.Message, _ int, d []hook.Delivery) {
 
 func newPipeline() (*Pipeline, *parts) {
 	p := &parts{reserved: map[hook.Key]int{}}
-	l := New(p, p)
+	l := New(p, p, func(*hook.Message) {})
 	l.Update(Routes{7: {
 		{ID: 1, EventTypes: []string{"a.*"}}, {ID: 2, State: hook.Paused}, {ID: 3, EventTypes: []string{"b.*"}},
 	}})

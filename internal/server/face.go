@@ -216,6 +216,8 @@ func (s *Server) mainHandler() http.Handler {
 			s.health(w, r)
 		case "/metrics":
 			metrics.ServeHTTP(w, r)
+		case api.DocumentPath:
+			s.api.ServeDocument(w, r)
 		default:
 			missing.ServeHTTP(w, r)
 		}

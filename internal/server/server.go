@@ -64,6 +64,8 @@ type Server struct {
 	api      *api.API
 	tasks    *task.Runner
 	expiries expiries
+	hub      *api.Hub
+	notices  chan notice // operational webhooks to be sent
 	// builder makes what runs, under the configuration in force.
 	builder atomic.Pointer[builder]
 
@@ -90,8 +92,12 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.dispatch = dispatch.New(dispatch.Options{Store: s.store, Log: o.Log, Observe: s.observeAttempt})
-	s.pipeline = pipeline.New(s.store, s.dispatch)
+	s.dispatch = dispatch.New(dispatch.Options{Store: s.store, Log: o.Log, Observe: s.observeAttempt, Disabled: s.noteDisabled})
+	hub := api.NewHub()
+	s.pipeline = pipeline.New(s.store, s.dispatch, func(m *hook.Message) {
+		hub.Publish(api.Event{Key: m.ID, Org: m.Org, App: m.App, Kind: api.EventMessage, Type: m.Type})
+	})
+	s.hub, s.notices = hub, make(chan notice, noticeQueue)
 	s.intake = intake.New(intake.Options{
 		Pipeline: s.pipeline, Store: s.store, IDs: s.store.IDs(), Log: o.Log,
 		TrustedProxies: config.Prefixes(o.Config.TrustedProxies), Observe: s.observeIntake,
@@ -101,7 +107,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	})
 	s.tasks = task.New(task.Options{Store: s.store, Due: s.Due, Log: o.Log})
 	s.api = api.New(api.Options{
-		Store: s.store, Pipeline: s.pipeline, Runtime: s, Intake: s.intake, IDs: s.store.IDs(), Log: o.Log, Version: o.Version, Hub: api.NewHub(),
+		Store: s.store, Pipeline: s.pipeline, Runtime: s, Intake: s.intake, IDs: s.store.IDs(), Log: o.Log, Version: o.Version, Hub: hub,
 		JWTSecret: o.Config.JWTSecret, PublicURL: func() string { return baseURL(s.config.Load()) }, ParseYAML: strictyaml.Plain,
 	})
 	s.config.Store(o.Config)
@@ -164,9 +170,9 @@ func (s *Server) Run(ctx context.Context) error {
 	s.o.Log.Info("running", "version", s.o.Version, "data", cfg.Data, "sources", len(cfg.Sources))
 	work, stop := context.WithCancel(context.Background())
 	defer stop()
-	failed := make(chan error, len(s.faces)+5)
+	failed := make(chan error, len(s.faces)+6)
 	var running sync.WaitGroup
-	for name, run := range map[string]func(context.Context) error{"dispatch": s.dispatch.Run, "intake": s.intake.Run, "upkeep": s.upkeep, "tasks": s.tasks.Run, "lists": s.store.RunIndexer} {
+	for name, run := range map[string]func(context.Context) error{"dispatch": s.dispatch.Run, "intake": s.intake.Run, "upkeep": s.upkeep, "tasks": s.tasks.Run, "lists": s.store.RunIndexer, "notices": s.notify} {
 		running.Go(func() {
 			if err := run(work); err != nil {
 				failed <- fmt.Errorf("%s: %w", name, err)
@@ -200,6 +206,7 @@ func (s *Server) Run(ctx context.Context) error {
 // stopFaces closes the listeners and answers what has begun, for at most half of
 // the time that is left: who sends slowly must not cost the deliveries theirs.
 func (s *Server) stopFaces(end context.Context) {
+	s.hub.Close() // streams do not end by themselves
 	deadline, _ := end.Deadline()
 	half, cancel := context.WithTimeout(end, time.Until(deadline)/2)
 	defer cancel()
@@ -245,6 +252,12 @@ func (s *Server) observeAttempt(t *dispatch.Target, m *hook.Message, r *hook.Rec
 		return
 	}
 	a := r.Attempt
+	event := api.Event{Key: a.ID, Org: r.Delivery.Org, App: t.App, Kind: api.EventAttempt}
+	if m != nil {
+		event.Type = m.Type
+	}
+	s.hub.Publish(event)
+	s.note(t, r)
 	s.metrics.Attempt(string(a.Outcome))
 	level := slog.LevelInfo
 	if r.State == hook.Delivered {
