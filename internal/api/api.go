@@ -70,6 +70,9 @@ type Runtime interface {
 	SourceURL(s hook.Source) string
 	// CheckSource says whether a source of a provider can verify with these secrets.
 	CheckSource(provider string, secrets []hook.Secret) error
+	// CheckSettings says whether a provider's webhooks have what a source's
+	// settings ask for; field is the one that is at fault.
+	CheckSettings(provider string, s hook.SourceSettings) (field string, err error)
 	// Due says that deliveries of an endpoint became due.
 	Due(endpoint hook.Key, at time.Time)
 	// CheckURL says whether an endpoint may have this URL, by its form alone;

@@ -24,9 +24,9 @@ type EndpointFields struct {
 	RateLimit    *int              `json:"rateLimit,omitempty" minimum:"1" maximum:"65535" doc:"Earlier name of throttleRate"`
 	UID          *string           `json:"uid,omitempty" minLength:"1" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$"`
 	Disabled     *bool             `json:"disabled,omitempty"`
-	EventTypes   []string          `json:"eventTypes,omitempty" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" uniqueItems:"true" doc:"The event types that it gets; all when left out"`
-	FilterTypes  []string          `json:"filterTypes,omitempty" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" uniqueItems:"true" doc:"Earlier name of eventTypes"`
-	Channels     []string          `json:"channels,omitempty" maxItems:"10" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_.:+]+$" uniqueItems:"true"`
+	EventTypes   []string          `json:"eventTypes,omitempty" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" doc:"The event types that it gets; all when left out"`
+	FilterTypes  []string          `json:"filterTypes,omitempty" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" doc:"Earlier name of eventTypes"`
+	Channels     []string          `json:"channels,omitempty" maxItems:"10" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_.:+]+$"`
 	Metadata     map[string]string `json:"metadata,omitempty"`
 	EndpointExtension
 }
@@ -68,9 +68,9 @@ type EndpointPatch struct {
 	RateLimit         Maybe[int]         `json:"rateLimit,omitzero" minimum:"0" maximum:"65535"`
 	UID               Maybe[string]      `json:"uid,omitzero" minLength:"1" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$"`
 	Disabled          *bool              `json:"disabled,omitempty"`
-	EventTypes        Maybe[[]string]    `json:"eventTypes,omitzero" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" uniqueItems:"true"`
-	FilterTypes       Maybe[[]string]    `json:"filterTypes,omitzero" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" uniqueItems:"true"`
-	Channels          Maybe[[]string]    `json:"channels,omitzero" maxItems:"10" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_.:+]+$" uniqueItems:"true"`
+	EventTypes        Maybe[[]string]    `json:"eventTypes,omitzero" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$"`
+	FilterTypes       Maybe[[]string]    `json:"filterTypes,omitzero" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$"`
+	Channels          Maybe[[]string]    `json:"channels,omitzero" maxItems:"10" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_.:+]+$"`
 	Metadata          map[string]string  `json:"metadata,omitempty"`
 	Version           *int               `json:"version,omitempty"`
 	EventTypePatterns Maybe[[]string]    `json:"eventTypePatterns,omitzero" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.*]+$"`
@@ -165,7 +165,9 @@ func (in *EndpointFields) into(e *hook.Endpoint) error {
 		e.SchemeName = in.Signature.Scheme
 	}
 	setState(e, in.Disabled, in.Paused)
-	return nil
+	return distinctAll(map[string][]string{
+		"eventTypes": in.EventTypes, "filterTypes": in.FilterTypes, "channels": in.Channels, "eventTypePatterns": in.EventTypePatterns,
+	})
 }
 
 // setState follows what a caller said of disabled and paused.
@@ -455,20 +457,15 @@ func (in *EndpointPatch) into(e *hook.Endpoint) error {
 		paused = &in.Paused.Value
 	}
 	setState(e, in.Disabled, paused)
-	return nil
+	return distinctAll(map[string][]string{
+		"eventTypes": in.EventTypes.Value, "filterTypes": in.FilterTypes.Value, "channels": in.Channels.Value, "eventTypePatterns": in.EventTypePatterns.Value,
+	})
 }
 
 func (a *API) deleteEndpoint(ctx context.Context, in *struct{ EndpointPath }) (*None, error) {
-	app, e, err := a.endpoint(ctx, in.AppID, in.EndpointID)
+	_, e, err := a.endpoint(ctx, in.AppID, in.EndpointID)
 	if err != nil {
 		return nil, err
 	}
-	if e.ManagedByFile {
-		return nil, errManaged("endpoint")
-	}
-	if err := a.Store.DeleteEndpoint(ctx, app.ID, e.ID); err != nil {
-		return nil, err
-	}
-	a.tellEndpoint(ctx, endpointDeleted, e)
-	return nil, a.Runtime.AppChanged(ctx, app.ID)
+	return nil, a.removeEndpoint(ctx, e)
 }

@@ -23,7 +23,7 @@ type EventTypeUpsertIn struct {
 	Deprecated   bool     `json:"deprecated,omitempty"`
 	Schemas      Object   `json:"schemas,omitempty" nullable:"true" doc:"The JSON Schema of each version"`
 	GroupName    *string  `json:"groupName,omitempty" nullable:"true" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$"`
-	FeatureFlags []string `json:"featureFlags,omitempty" nullable:"true" maxItems:"100" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" uniqueItems:"true" doc:"Portals see it only when they have one of these"`
+	FeatureFlags []string `json:"featureFlags,omitempty" nullable:"true" maxItems:"100" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" doc:"Portals see it only when they have one of these"`
 	FeatureFlag  *string  `json:"featureFlag,omitempty" nullable:"true" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" doc:"Of earlier clients: the only one of featureFlags"`
 }
 
@@ -40,7 +40,7 @@ type EventTypePatch struct {
 	Deprecated   *bool           `json:"deprecated,omitempty"`
 	Schemas      Maybe[Object]   `json:"schemas,omitzero"`
 	GroupName    Maybe[string]   `json:"groupName,omitzero" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$"`
-	FeatureFlags Maybe[[]string] `json:"featureFlags,omitzero" maxItems:"100" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" uniqueItems:"true"`
+	FeatureFlags Maybe[[]string] `json:"featureFlags,omitzero" maxItems:"100" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$"`
 	FeatureFlag  Maybe[string]   `json:"featureFlag,omitzero" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$"`
 }
 
@@ -96,6 +96,9 @@ func checkEventType(t *hook.EventType) error {
 	}
 	if len(t.FeatureFlags) == 0 {
 		t.FeatureFlags = nil
+	}
+	if err := distinct("featureFlags", t.FeatureFlags); err != nil {
+		return err
 	}
 	return checkText("description", t.Description, 16384)
 }

@@ -9,7 +9,7 @@ import (
 
 // BulkExpungeContentsIn names messages whose payloads are to be deleted.
 type BulkExpungeContentsIn struct {
-	IDs []string `json:"ids,omitempty" maxItems:"1000" minLength:"1" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" uniqueItems:"true" doc:"Ids or eventIds"`
+	IDs []string `json:"ids,omitempty" maxItems:"1000" minLength:"1" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" doc:"Ids or eventIds"`
 }
 
 // BulkExpungeContentsOut says what became of each.
@@ -62,6 +62,9 @@ func (a *API) expungeMessages(ctx context.Context, in *struct {
 }) (*Body[BulkExpungeContentsOut], error) {
 	app, err := a.app(ctx, in.AppID)
 	if err != nil {
+		return nil, err
+	}
+	if err := distinct("ids", in.Body.IDs); err != nil {
 		return nil, err
 	}
 	of, keys := map[string]hook.Key{}, []hook.Key{}

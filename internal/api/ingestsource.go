@@ -200,6 +200,9 @@ func (a *API) makeSource(ctx context.Context, in *IngestSourceIn) (*Body[IngestS
 	if err := in.into(&x); err != nil {
 		return nil, err
 	}
+	if err := a.checkSettings(&x); err != nil {
+		return nil, err
+	}
 	secrets, err := in.given()
 	if err != nil {
 		return nil, err
@@ -248,6 +251,9 @@ func (a *API) putSource(ctx context.Context, in *struct {
 	}
 	before := x.Provider
 	if err := in.Body.into(&x); err != nil {
+		return nil, err
+	}
+	if err := a.checkSettings(&x); err != nil {
 		return nil, err
 	}
 	change, err := a.secretChange(ctx, &in.Body, &x, before)

@@ -167,6 +167,16 @@ func (in *IngestSourceIn) given() ([]hook.Secret, error) {
 	return list, nil
 }
 
+// checkSettings says whether the provider of a source is known, and has what
+// its settings ask for.
+func (a *API) checkSettings(x *hook.Source) error {
+	field, err := a.Runtime.CheckSettings(x.Provider, x.Settings)
+	if err != nil {
+		return invalid(err.Error(), "body", field)
+	}
+	return nil
+}
+
 // checkSource says at the field which is at fault whether there is such a
 // provider, and whether it takes these secrets.
 func (a *API) checkSource(provider string, secrets []hook.Secret, in *IngestSourceIn) error {

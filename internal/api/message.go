@@ -22,8 +22,8 @@ type MessageIn struct {
 	EventType              string         `json:"eventType" minLength:"1" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$"`
 	Payload                Object         `json:"payload" doc:"Sent byte for byte as it is written here"`
 	EventID                *string        `json:"eventId,omitempty" minLength:"1" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" doc:"Unique within the application for eight days"`
-	Channels               []string       `json:"channels,omitempty" maxItems:"10" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_.:+]+$" uniqueItems:"true"`
-	Tags                   []string       `json:"tags,omitempty" maxItems:"5" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_./\\\\#]+$" uniqueItems:"true"`
+	Channels               []string       `json:"channels,omitempty" maxItems:"10" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_.:+]+$"`
+	Tags                   []string       `json:"tags,omitempty" maxItems:"5" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_./\\\\#]+$"`
 	Application            *ApplicationIn `json:"application,omitempty" doc:"Made when the application of the path does not exist"`
 	DeliverAt              *time.Time     `json:"deliverAt,omitempty" doc:"When it is sent; at once when left out, at most 30 days from now"`
 	PayloadRetentionPeriod *int           `json:"payloadRetentionPeriod,omitempty" minimum:"1" maximum:"90" doc:"Days until the payload is deleted"`
@@ -224,6 +224,9 @@ func (a *API) createMessage(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	if err := distinctAll(map[string][]string{"channels": in.Body.Channels, "tags": in.Body.Tags}); err != nil {
+		return nil, err
+	}
 	app, err := a.appOfMessage(ctx, in.AppID, in.Body.Application)
 	if err != nil {
 		return nil, err
@@ -340,7 +343,7 @@ func (in *MessageIn) times(to *hook.Incoming, now time.Time) error {
 // MessagePrecheckIn asks for a kind of message.
 type MessagePrecheckIn struct {
 	EventType string   `json:"eventType" minLength:"1" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$"`
-	Channels  []string `json:"channels,omitempty" maxItems:"10" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_.:+]+$" uniqueItems:"true"`
+	Channels  []string `json:"channels,omitempty" maxItems:"10" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_.:+]+$"`
 }
 
 // MessagePrecheckOut says whether it would be sent to anyone.

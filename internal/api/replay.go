@@ -24,7 +24,7 @@ type RecoverIn struct {
 type BulkReplayIn struct {
 	Since           time.Time  `json:"since"`
 	Until           *time.Time `json:"until,omitempty" nullable:"true"`
-	EventTypes      []string   `json:"eventTypes,omitempty" nullable:"true" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" uniqueItems:"true"`
+	EventTypes      []string   `json:"eventTypes,omitempty" nullable:"true" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$"`
 	Channel         *string    `json:"channel,omitempty" nullable:"true" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_.:+]+$"`
 	Tag             *string    `json:"tag,omitempty" nullable:"true" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_./\\\\#]+$"`
 	Status          *int       `json:"status,omitempty" nullable:"true" enum:"0,1,2,3,4" doc:"0 success, 1 pending, 2 fail, 3 sending, 4 canceled"`
@@ -92,6 +92,9 @@ func (a *API) bulkReplay(ctx context.Context, in *struct {
 }) (*Body[TaskOut], error) {
 	r, err := span(in.Body.Since, in.Body.Until)
 	if err != nil {
+		return nil, err
+	}
+	if err := distinct("eventTypes", in.Body.EventTypes); err != nil {
 		return nil, err
 	}
 	t := hook.EndpointTask{

@@ -96,6 +96,8 @@ func TestReplayRefusesWhatIsWrong(t *testing.T) {
 		"a status":               {"POST", one + "/bulk-replay", `{"since":"` + ago(time.Hour) + `","status":5}`, 422, "body status"},
 		"a class":                {"POST", one + "/bulk-replay", `{"since":"` + ago(time.Hour) + `","statusCodeClass":600}`, 422, "body statusCodeClass"},
 		"types":                  {"POST", one + "/bulk-replay", `{"since":"` + ago(time.Hour) + `","eventTypes":["a b"]}`, 422, "body eventTypes"},
+		"types twice":            {"POST", one + "/bulk-replay", `{"since":"` + ago(time.Hour) + `","eventTypes":["a","a"]}`, 422, "body eventTypes"},
+		"types of another type":  {"POST", one + "/bulk-replay", `{"since":"` + ago(time.Hour) + `","eventTypes":[{},{}]}`, 422, "body eventTypes"},
 		"example of nothing":     {"POST", one + "/send-example", `{}`, 422, "body eventType"},
 		"a negative index":       {"POST", one + "/send-example", `{"eventType":"a","exampleIndex":-1}`, 422, "body exampleIndex"},
 		"an unknown type":        {"POST", one + "/send-example", `{"eventType":"nothing"}`, 404, ""},

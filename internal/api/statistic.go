@@ -13,7 +13,7 @@ import (
 type AppUsageStatsIn struct {
 	Since  time.Time `json:"since"`
 	Until  time.Time `json:"until"`
-	AppIDs []string  `json:"appIds,omitempty" nullable:"true" maxItems:"1000" minLength:"1" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" uniqueItems:"true" doc:"Ids or uids; all applications when left out"`
+	AppIDs []string  `json:"appIds,omitempty" nullable:"true" maxItems:"1000" minLength:"1" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" doc:"Ids or uids; all applications when left out"`
 }
 
 // AppUsageStatsOut is the task that counts.
@@ -53,6 +53,9 @@ func (a *API) countApps(ctx context.Context, in *struct{ Body AppUsageStatsIn })
 	if err != nil {
 		return nil, err
 	}
+	if err := distinct("appIds", in.Body.AppIDs); err != nil {
+		return nil, err
+	}
 	out := AppUsageStatsOut{UnresolvedAppIDs: []string{}}
 	task := hook.StatsTask{Since: r.Since, Until: r.Until, All: in.Body.AppIDs == nil}
 	for _, ref := range in.Body.AppIDs {
@@ -83,6 +86,13 @@ func (a *API) endpointStats(ctx context.Context, in *struct {
 	}
 	if !in.Since.IsZero() && !in.Until.IsZero() && !in.Until.After(in.Since) {
 		return nil, invalid("is not after since", "query", "until")
+	}
+	now := time.Now()
+	if in.Since.After(now) {
+		return answer(EndpointStats{}), nil
+	}
+	if in.Until.After(now) {
+		in.Until = time.Time{} // keys end long before the year 9999
 	}
 	n, err := a.Store.EndpointStats(ctx, e.ID, hook.Range{Since: in.Since, Until: in.Until})
 	return answerWith(http.StatusOK, EndpointStats{

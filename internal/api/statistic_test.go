@@ -80,8 +80,12 @@ func TestStatisticsCountAndGather(t *testing.T) {
 		t.Error(diff)
 	}
 	h.stats("one", all, counts(2, 0, 0, 0))
-	if got := h.must(http.StatusOK, "GET", "/api/v1/app/one/endpoint/"+all+"/stats?until=2020-01-01T00:00:00Z", nil); !cmp.Equal(got, counts(0, 0, 0, 0)) {
-		t.Errorf("until long ago: %v", got)
+	for query, want := range map[string]map[string]any{
+		"until=2020-01-01T00:00:00Z": counts(0, 0, 0, 0), "since=2020-01-01T00:00:00Z&until=9999-01-01T00:00:00Z": counts(2, 0, 0, 0), "since=9999-01-01T00:00:00Z": counts(0, 0, 0, 0),
+	} {
+		if got := h.must(http.StatusOK, "GET", "/api/v1/app/one/endpoint/"+all+"/stats?"+query, nil); !cmp.Equal(got, want) {
+			t.Errorf("%s: %v", query, got)
+		}
 	}
 }
 
@@ -99,6 +103,7 @@ func TestStatisticsRefuseWhatIsWrong(t *testing.T) {
 		"until before since":   {"POST", path, `{"since":"2025-01-02T00:00:00Z","until":"2025-01-01T00:00:00Z"}`, 422, "body until"},
 		"the future":           {"POST", path, `{"since":"2125-01-02T00:00:00Z","until":"2125-02-01T00:00:00Z"}`, 422, "body since"},
 		"an id with a slash":   {"POST", path, `{"since":"2025-01-02T00:00:00Z","until":"2025-01-03T00:00:00Z","appIds":["a/b"]}`, 422, "body appIds"},
+		"ids twice":            {"POST", path, `{"since":"2025-01-02T00:00:00Z","until":"2025-01-03T00:00:00Z","appIds":["a","a"]}`, 422, "body appIds"},
 		"an empty id":          {"POST", path, `{"since":"2025-01-02T00:00:00Z","until":"2025-01-03T00:00:00Z","appIds":[""]}`, 422, "body appIds"},
 		"a query of no time":   {"GET", stats + "?since=x", ``, 422, "query since"},
 		"a query of no range":  {"GET", stats + "?since=2025-01-02T00:00:00Z&until=2025-01-01T00:00:00Z", ``, 422, "query until"},

@@ -2,7 +2,9 @@ package api
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -163,6 +165,27 @@ func checkText(field, text string, most int) error {
 		return invalid("holds a NUL character", "body", field)
 	case len(text) > most:
 		return invalid("is too long", "body", field)
+	}
+	return nil
+}
+
+// distinct refuses a list that names something twice. (The library's own check
+// cannot compare items of a wrong type.)
+func distinct(field string, list []string) error {
+	for i, x := range list {
+		if slices.Contains(list[:i], x) {
+			return invalid("has "+x+" twice", "body", field)
+		}
+	}
+	return nil
+}
+
+// distinctAll does so for several lists by their fields.
+func distinctAll(lists map[string][]string) error {
+	for _, field := range slices.Sorted(maps.Keys(lists)) {
+		if err := distinct(field, lists[field]); err != nil {
+			return err
+		}
 	}
 	return nil
 }

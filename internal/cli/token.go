@@ -36,6 +36,9 @@ func (p *program) tokenCreate(l *place, org *string) *cobra.Command {
 			"send (create messages, nothing else), app (one application, as its portal sees it).",
 		Example: "  sigpost token create --scope send --name billing --expires 90d\n  sigpost token create --scope app --app app_…",
 		RunE: func(c *cobra.Command, _ []string) error {
+			if name == "" {
+				name = "made by the command line"
+			}
 			in := api.TokenIn{Name: name, Scope: scope}
 			if app != "" {
 				in.AppID = &app

@@ -117,7 +117,7 @@ func (s *Server) CheckPolicy(name string) error {
 func (s *Server) CheckSource(name string, secrets []hook.Secret) error {
 	p, err := s.builder.Load().providers.Lookup(name)
 	if err != nil {
-		return err
+		return hook.Errorf(hook.CodeNotFound, "%v", err)
 	}
 	if !p.Signed() {
 		return nil
@@ -132,6 +132,22 @@ func (s *Server) CheckSource(name string, secrets []hook.Secret) error {
 	}
 	_, err = signature.NewVerifier(p.Scheme, reveal(secrets)...)
 	return err
+}
+
+// CheckSettings says whether a provider's webhooks have what a source's settings
+// ask for; field is the one that is at fault.
+func (s *Server) CheckSettings(name string, settings hook.SourceSettings) (field string, err error) {
+	p, err := s.builder.Load().providers.Lookup(name)
+	if err != nil {
+		return "provider", hook.Errorf(hook.CodeNotFound, "%v", err)
+	}
+	switch {
+	case settings.FlowID != "" && p.FlowPath == nil:
+		return "flowId", hook.Errorf(hook.CodeInvalid, "the webhooks of %s carry no flow; leave it out", name)
+	case settings.ProviderIPs && len(p.Addresses) == 0:
+		return "providerIps", hook.Errorf(hook.CodeInvalid, "%s publishes no addresses; list them in allowIps", name)
+	}
+	return "", nil
 }
 
 // EndpointSecret checks a secret for a scheme, or makes one.

@@ -78,9 +78,10 @@ func (s *Store) TokenByHash(ctx context.Context, hash [32]byte) (hook.Token, err
 	return readRow(row, scanToken, "token", hook.Errorf(hook.CodeNotFound, "there is no such token"))
 }
 
-// Tokens reads one page of an organization's tokens, without those of portals.
+// Tokens reads one page of an organization's tokens, without those of portals,
+// which have no name.
 func (s *Store) Tokens(ctx context.Context, org hook.Key, page hook.Page) ([]hook.Token, error) {
-	q, args := onPage("SELECT "+tokenColumns+" FROM tokens WHERE org_id = ? AND scope <> ?", page, org, string(hook.ScopeApp))
+	q, args := onPage("SELECT "+tokenColumns+" FROM tokens WHERE org_id = ? AND (scope <> ? OR name <> '')", page, org, string(hook.ScopeApp))
 	return readRows(ctx, s.read, scanToken, "tokens", q, args...)
 }
 

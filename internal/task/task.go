@@ -139,15 +139,15 @@ func (r *Runner) wait(ctx context.Context, again time.Duration) {
 // next takes the task whose turn it is; nil when there is none now. again is when
 // one that met trouble can have its next step; 0 when there is none.
 func (r *Runner) next(ctx context.Context) (t *hook.Task, again time.Duration, err error) {
+	r.mu.Lock() // over the reading, too: a list from before another worker's turn shows its task as it was
+	defer r.mu.Unlock()
 	list, err := r.Store.RunningTasks(ctx)
+	if ctx.Err() != nil {
+		return nil, 0, nil
+	}
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, 0, nil
-		}
 		return nil, 0, fmt.Errorf("read tasks: %w", err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	now := time.Now()
 	for i := range list {
 		c := &list[i]

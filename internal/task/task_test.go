@@ -359,3 +359,22 @@ func TestLongTaskDoesNotKeepOthersFromBeginning(t *testing.T) {
 		t.Errorf("beside a busy one: %v, %v", next, err)
 	}
 }
+
+func TestWorkersNeverRepeatATaskThatAnotherFinished(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.endpoint(w.app)
+	const n = 50
+	for range n {
+		w.ask(hook.TaskAggregateEventTypes, struct{}{})
+	}
+	_, stop := w.start()
+	done := map[hook.Key]int{}
+	for range n {
+		done[w.end().ID]++
+	}
+	stop()
+	if len(w.ended) != 0 || len(done) != n {
+		t.Errorf("%d tasks ended, and %d once more", len(done), len(w.ended))
+	}
+}

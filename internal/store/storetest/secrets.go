@@ -140,8 +140,8 @@ func apiTokens(t *testing.T, open Opener) {
 	now := time.Now().Truncate(time.Millisecond).UTC()
 	add := func(n byte, scope hook.Scope, session string, expires time.Time) hook.Token {
 		x := hook.Token{Org: a.Org, Scope: scope, Name: "n", Session: session, Hash: [32]byte{n}, ExpiresAt: expires, Portal: hook.Portal{ReadOnly: true, FeatureFlags: []string{"f"}}}
-		if scope == hook.ScopeApp {
-			x.App = a.ID
+		if scope == hook.ScopeApp { // a portal's: it has no name
+			x.App, x.Name = a.ID, ""
 		}
 		x, err := s.CreateToken(ctx, x)
 		must(t, err)
