@@ -13,22 +13,39 @@ import (
 	"github.com/sigpost/sigpost/internal/hook"
 )
 
-// Optional is a query parameter of which zero is a value like others.
-type Optional[T any] struct {
-	Value T
+// Optional is a number in a query of which zero is a value like others.
+type Optional struct {
+	Value int
 	Set   bool
 }
 
 // Receiver is where the value is put.
-func (o *Optional[T]) Receiver() reflect.Value { return reflect.ValueOf(o).Elem().Field(0) }
+func (o *Optional) Receiver() reflect.Value { return reflect.ValueOf(&o.Value).Elem() }
 
 // OnParamSet notes whether the parameter was there.
-func (o *Optional[T]) OnParamSet(set bool, _ any) { o.Set = set }
+func (o *Optional) OnParamSet(set bool, _ any) { o.Set = set }
 
-// Schema of T.
-func (o Optional[T]) Schema(r huma.Registry) *huma.Schema {
-	return huma.SchemaFromType(r, reflect.TypeFor[T]())
+// oneOf is the schema of a number that is one of those.
+func oneOf(values ...int64) *huma.Schema {
+	s := &huma.Schema{Type: huma.TypeInteger}
+	for _, v := range values {
+		s.Enum = append(s.Enum, v)
+	}
+	s.PrecomputeMessages()
+	return s
 }
+
+// StatusParam is a status of messages and attempts.
+type StatusParam struct{ Optional }
+
+// Schema of a status.
+func (StatusParam) Schema(huma.Registry) *huma.Schema { return oneOf(0, 1, 2, 3, 4) }
+
+// StatusClassParam is a class of HTTP statuses.
+type StatusClassParam struct{ Optional }
+
+// Schema of a class.
+func (StatusClassParam) Schema(huma.Registry) *huma.Schema { return oneOf(0, 100, 200, 300, 400, 500) }
 
 // AttemptPath names an attempt in a path.
 type AttemptPath struct {

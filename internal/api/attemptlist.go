@@ -18,8 +18,8 @@ type MessageChoiceIn struct {
 
 // StatusIn chooses rows by their status.
 type StatusIn struct {
-	Status           Optional[int] `query:"status" enum:"0,1,2,3,4" doc:"0 success, 1 pending, 2 fail, 3 sending, 4 canceled"`
-	ExpandedStatuses bool          `query:"expanded_statuses" doc:"Show sending (3) and canceled (4) as what they are, not as pending and success"`
+	Status           StatusParam `query:"status" doc:"0 success, 1 pending, 2 fail, 3 sending, 4 canceled"`
+	ExpandedStatuses bool        `query:"expanded_statuses" doc:"Show sending (3) and canceled (4) as what they are, not as pending and success"`
 }
 
 // AttemptChoiceIn are the parameters of lists of attempts.
@@ -28,8 +28,8 @@ type AttemptChoiceIn struct {
 	RangeIn
 	MessageChoiceIn
 	StatusIn
-	StatusCodeClass Optional[int] `query:"status_code_class" enum:"0,100,200,300,400,500" doc:"0 is no answer"`
-	WithContent     bool          `query:"with_content" default:"true" doc:"With what was answered"`
+	StatusCodeClass StatusClassParam `query:"status_code_class" doc:"0 is no answer"`
+	WithContent     bool             `query:"with_content" default:"true" doc:"With what was answered"`
 }
 
 func (in *AttemptChoiceIn) query(page hook.Page) hook.AttemptQuery {

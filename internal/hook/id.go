@@ -27,11 +27,15 @@ const (
 )
 
 // KeyAt is the smallest key of the instant t: the lower bound of a range scan
-// "since t". Instants before Epoch give 0.
+// "since t". Instants before Epoch give 0, those after the last that a key can
+// have, in 2069, the greatest key.
 func KeyAt(t time.Time) Key {
 	ms := t.Sub(Epoch).Milliseconds()
-	if ms < 0 {
+	switch {
+	case ms < 0:
 		return 0
+	case ms >= 1<<(63-nodeBits-sequenceBits):
+		return 1<<63 - 1
 	}
 	return Key(ms << (nodeBits + sequenceBits))
 }

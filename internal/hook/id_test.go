@@ -110,6 +110,9 @@ func TestKeyTimeIsWhenItWasMade(t *testing.T) {
 	if KeyAt(Epoch.Add(-time.Hour)) != 0 {
 		t.Error("before the epoch there is a key")
 	}
+	if last := KeyAt(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)); last != 1<<63-1 {
+		t.Errorf("after the last instant of keys: %d", last)
+	}
 }
 
 func TestMatchEventType(t *testing.T) {
