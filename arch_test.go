@@ -26,6 +26,9 @@ var mayImport = map[string][]string{
 	"internal/store":      {"internal/hook"},
 	"internal/telemetry":  {},
 	"internal/control":    {"internal/hook", "signature"},
+	"internal/api":        {"internal/hook", "signature"},
+	"internal/task":       {"internal/hook"},
+	"internal/seal":       {"internal/hook"},
 }
 
 // homes says where each outside library lives; it may be imported nowhere else.

@@ -160,10 +160,10 @@ func (a *API) Trusted(org hook.Key) http.Handler {
 
 func (a *API) serve(w http.ResponseWriter, r *http.Request, c *Caller) {
 	defer a.catch(w, r)
-	if len(r.URL.Path) > 1 && strings.HasSuffix(r.URL.Path, "/") {
-		r.URL.Path, r.URL.RawPath = strings.TrimSuffix(r.URL.Path, "/"), ""
+	if p := r.URL.EscapedPath(); len(p) > 1 && strings.HasSuffix(p, "/") {
+		r.URL.Path, r.URL.RawPath = strings.TrimSuffix(r.URL.Path, "/"), strings.TrimSuffix(r.URL.RawPath, "/")
 	}
-	if path.Clean(r.URL.Path) != r.URL.Path {
+	if p := r.URL.EscapedPath(); path.Clean(p) != p {
 		a.missing(w, r)
 		return
 	}
@@ -202,7 +202,7 @@ func (a *API) missing(w http.ResponseWriter, r *http.Request) {
 	probe := r.Clone(r.Context())
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		probe.Method = method
-		if _, pattern := a.mux.Handler(probe); pattern != "" && path.Clean(r.URL.Path) == r.URL.Path {
+		if _, pattern := a.mux.Handler(probe); pattern != "" && path.Clean(r.URL.EscapedPath()) == r.URL.EscapedPath() {
 			w.Header().Add("Allow", method)
 		}
 	}

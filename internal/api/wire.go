@@ -2,11 +2,13 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -28,8 +30,12 @@ func (o Object) MarshalJSON() ([]byte, error) {
 	return o, nil
 }
 
-// UnmarshalJSON keeps the bytes.
+// UnmarshalJSON keeps the bytes, which must be UTF-8: they are written into
+// answers as they are.
 func (o *Object) UnmarshalJSON(raw []byte) error {
+	if !utf8.Valid(raw) {
+		return errors.New("has bytes that are not UTF-8, which JSON is made of")
+	}
 	*o = append((*o)[:0], raw...)
 	return nil
 }
