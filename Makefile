@@ -25,14 +25,16 @@ fmt: ## fail when gofmt would change something
 
 lint: ## run go vet, and staticcheck at its pinned version
 	$(GO) vet ./...
+	cd test/clients/gosdk && $(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK) ./...
 
 STATICCHECK = v0.8.2
 
 docs: ## write the generated documents again
 	$(GO) test ./internal/provider -run Docs -update
+	$(GO) test ./internal/api -run Document -update
 
-bench: ## measure against the baselines; takes about six minutes
+bench: ## measure against the baselines; takes about ten minutes
 	$(GO) run ./bench
 
 fuzz: ## fuzz every parser for a while (FUZZTIME=30s each)

@@ -25,7 +25,6 @@ var mayImport = map[string][]string{
 	"internal/send":       {"internal/hook", "signature"},
 	"internal/store":      {"internal/hook"},
 	"internal/telemetry":  {},
-	"internal/control":    {"internal/hook", "signature"},
 	"internal/api":        {"internal/hook", "signature"},
 	"internal/task":       {"internal/hook"},
 	"internal/seal":       {"internal/hook"},

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/sigpost/sigpost/bench/internal/event"
-	"github.com/sigpost/sigpost/bench/internal/load"
 	"github.com/sigpost/sigpost/bench/internal/machine"
 	"github.com/sigpost/sigpost/bench/internal/report"
 )
@@ -39,9 +38,11 @@ func plan() []measurement {
 	return []measurement{
 		{"baselines", (*bench).baselines},
 		{"intake", (*bench).intake},
+		{"api", (*bench).api},
 		{"relay", (*bench).relay},
 		{"latency", (*bench).latency},
 		{"silent", (*bench).silent},
+		{"lists", (*bench).lists},
 		{"idle", (*bench).idle},
 	}
 }
@@ -74,10 +75,13 @@ type bench struct {
 	dir      string    // of its own, removed by close
 	self     string    // the running program, which also plays the baselines
 	sigpost  string    // the program under test; built when it is first needed
-	secret   string    // of incoming requests
+	secret   string    // of incoming requests, and of the API's tokens
 	signing  string    // of outgoing requests
+	token    string    // of the API
 	book     *event.Book
 	report   report.Report
+
+	messageBook *event.Book // see messages
 }
 
 // newBench prepares: the directory, the secrets, the signatures.
@@ -100,6 +104,7 @@ func newBench(opt options, progress io.Writer) (*bench, error) {
 	return &bench{
 		opt: opt, progress: progress, zero: time.Now(), dir: dir, self: self, sigpost: opt.binary,
 		secret:  secret,
+		token:   token(secret, organization, time.Now()),
 		signing: "whsec_" + base64.StdEncoding.EncodeToString(key),
 		book:    event.NewBook(secret, int(events)),
 		report: report.Report{
@@ -131,9 +136,4 @@ func (b *bench) program(ctx context.Context) (string, error) {
 	}
 	b.sigpost = path
 	return path, nil
-}
-
-// load are the options of the generator for a running system.
-func (b *bench) load(s *system) load.Options {
-	return load.Options{Addr: s.addr, Path: "/in/bench", Book: b.book, Connections: connections, Zero: b.zero}
 }

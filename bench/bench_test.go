@@ -19,13 +19,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sigpost/sigpost/bench/internal/load"
+	"github.com/sigpost/sigpost/bench/internal/report"
 	"github.com/sigpost/sigpost/bench/internal/sink"
 )
 
 // TestMain lets the test binary play the children: the baselines, and a Sigpost that
 // acknowledges everything and delivers nothing.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "role" {
+	if len(os.Args) > 1 && (os.Args[1] == "role" || os.Args[1] == "fill") {
 		main()
 		return
 	}
@@ -36,7 +37,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// forget answers 200 to everything until it is told to end.
+// forget answers 200, or as the API does, to everything until it is told to end.
 func forget(path string) {
 	text, _ := os.ReadFile(path)
 	var addr string
@@ -45,7 +46,20 @@ func forget(path string) {
 	}
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
-	go http.ListenAndServe(addr, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("POST /api/v1/app", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusCreated)
+		io.WriteString(w, `{"id":"app_1"}`)
+	})
+	mux.HandleFunc("POST /api/v1/app/app_1/msg", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Idempotency-Key") == "" || strings.Count(r.Header.Get("Authorization"), ".") != 2 {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.WriteHeader(http.StatusAccepted)
+	})
+	go http.ListenAndServe(addr, mux)
 	<-term
 }
 
@@ -105,7 +119,7 @@ func TestAnAcceptedEventThatNeverArrivesIsAnError(t *testing.T) {
 	t.Parallel()
 	b := small(t)
 	b.opt.patience = 50 * time.Millisecond
-	_, full := b.full(t.Context(), "sigpost", true)
+	_, full := b.full(t.Context(), "sigpost", task{deliver: true})
 	_, steady := b.steady(t.Context(), "sigpost", silentRate, true)
 	for _, err := range []error{full, steady} {
 		if err == nil || !strings.Contains(err.Error(), "accepted events never arrived") {
@@ -122,13 +136,34 @@ func TestIntakeAndIdleNeedNoDeliveries(t *testing.T) {
 	}
 }
 
+func TestTheAPIAndItsBaselineGetTheSameBytes(t *testing.T) {
+	t.Parallel()
+	b := small(t)
+	if err := b.api(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"sigpost / bare-fsync", "sigpost", "bare-fsync", "sigpost, CPU per message"}
+	for i, name := range want {
+		if row := b.report.Rows[i]; row.Name != name || row.Value <= 0 {
+			t.Errorf("row %d is %s %v", i, row.Name, row.Value)
+		}
+	}
+	if goal := b.report.Rows[0].Goal; *goal != (report.Goal{AtLeast: true, Limit: 0.4}) {
+		t.Errorf("goal %+v", goal)
+	}
+	own, err := b.load(t.Context(), &system{name: "bare-fsync"}, task{messages: true})
+	if err != nil || own.Book != b.messages() || own.Token != "" {
+		t.Errorf("baseline: %+v, %v", own, err)
+	}
+}
+
 func TestACanceledRunLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	b := small(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	b.opt.seconds = time.Minute
-	if _, err := b.full(ctx, "bare-fsync", false); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := b.full(ctx, "bare-fsync", task{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -138,6 +173,7 @@ func TestConfigurationIsWhatServeReads(t *testing.T) {
 	const alone = `listen: "127.0.0.1:1234"
 data: "/a/\"b\" c"
 allow_nets: ["127.0.0.0/8"]
+jwt_secret: "s3cret"
 sources:
   - name: bench
     provider: veriff
@@ -187,9 +223,10 @@ func TestParseRefusesWhatItCannotMeasure(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
 		"-pairs 0":            "-pairs 0: give 1 to 100",
+		"-messages 1":         "-messages 1: give 1,000 to 10,000,000",
 		"-seconds 0":          "-seconds 0: give 0.1 to 60",
 		"-steady-seconds 9e9": "-steady-seconds",
-		"-run nothing":        `-run "nothing" matches no measurement: there are baselines, intake, relay, latency, silent, idle`,
+		"-run nothing":        `-run "nothing" matches no measurement: there are baselines, intake, api, relay, latency, silent, lists, idle`,
 		"-run (":              "-run: error parsing regexp",
 		"extra":               `unexpected argument "extra"`,
 	} {

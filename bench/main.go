@@ -1,7 +1,7 @@
 // Command bench measures what Sigpost costs, as ratios to servers that do less (package
 // role), and prints the table behind docs/performance.md:
 //
-//	go run ./bench                         # everything, about six minutes
+//	go run ./bench                         # everything, about ten minutes
 //	go run ./bench -quick                  # a smoke run: the figures mean little
 //	go run ./bench -run 'intake|relay' -seconds 10 -json figures.json
 //
@@ -14,7 +14,12 @@
 //
 // The events are decisions as Veriff posts them, 1,024 bytes, signed, each different.
 // Signatures are computed before the clock starts. What generator and receiver cost
-// together is measured and printed per event ("bench's own CPU").
+// together is measured and printed per event ("bench's own CPU"). By the API (api, lists)
+// each is the payload of a message, with an idempotency key of its own.
+//
+// For lists a store is filled first, by this program in yet another process (package fill);
+// a million messages take about 3 GB of disk and a minute or two. The lists are read while
+// messages are created and delivered.
 //
 // A missed target is a result: the exit code is 0. It is 1 when something failed, most of
 // all when an event that was answered 200 never arrived.
@@ -32,6 +37,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sigpost/sigpost/bench/internal/fill"
 	"github.com/sigpost/sigpost/bench/internal/role"
 )
 
@@ -39,9 +45,12 @@ func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	var err error
-	if len(os.Args) > 1 && os.Args[1] == "role" {
+	switch {
+	case len(os.Args) > 1 && os.Args[1] == "role":
 		err = role.Run(ctx, os.Args[2:])
-	} else {
+	case len(os.Args) > 1 && os.Args[1] == "fill":
+		err = fill.Run(ctx, os.Args[2:], os.Stdout)
+	default:
 		err = measure(ctx, os.Args[1:])
 	}
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
@@ -59,6 +68,7 @@ type options struct {
 	// longer than a first retry (5 s and a tenth) after a request that timed out (15 s).
 	patience time.Duration
 	pairs    int
+	messages int // in the store of the lists
 	run      *regexp.Regexp
 	dir      string
 	json     string
@@ -70,11 +80,12 @@ func parse(args []string) (options, error) {
 	seconds := flags.Float64("seconds", 5, "length of each run at full speed")
 	steady := flags.Float64("steady-seconds", 20, "length of each run at a fixed rate")
 	pairs := flags.Int("pairs", 5, "how often each two systems are run in turn")
+	messages := flags.Int("messages", 1_000_000, "how many messages there are for lists; a million takes about 3 GB below -dir")
 	run := flags.String("run", ".", "measure only what matches this regular expression: "+names())
 	dir := flags.String("dir", ".", "where the data directories are made, and removed again")
 	json := flags.String("json", "", "write the figures to this file, too")
 	binary := flags.String("sigpost", "", "measure this program instead of building cmd/sigpost")
-	quick := flags.Bool("quick", false, "one short pair of each: shows that it works, no more")
+	quick := flags.Bool("quick", false, "one short pair of each, lists of 20,000 messages: shows that it works, no more")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}
@@ -85,10 +96,10 @@ func parse(args []string) (options, error) {
 		seconds: time.Duration(*seconds * float64(time.Second)),
 		steady:  time.Duration(*steady * float64(time.Second)),
 		idle:    5 * time.Second, patience: 30 * time.Second,
-		pairs: *pairs, dir: *dir, json: *json, binary: *binary,
+		pairs: *pairs, messages: *messages, dir: *dir, json: *json, binary: *binary,
 	}
 	if *quick {
-		opt.seconds, opt.steady, opt.idle, opt.pairs = time.Second, 2*time.Second, time.Second, 1
+		opt.seconds, opt.steady, opt.idle, opt.pairs, opt.messages = time.Second, 2*time.Second, time.Second, 1, 20_000
 	}
 	return opt, opt.check(*run)
 }
@@ -103,6 +114,9 @@ func (o *options) check(run string) (err error) {
 	}
 	if o.pairs < 1 || o.pairs > 100 {
 		return fmt.Errorf("-pairs %d: give 1 to 100", o.pairs)
+	}
+	if o.messages < 1000 || o.messages > 10_000_000 {
+		return fmt.Errorf("-messages %d: give 1,000 to 10,000,000", o.messages)
 	}
 	for name, d := range map[string]time.Duration{"-seconds": o.seconds, "-steady-seconds": o.steady} {
 		if d < 100*time.Millisecond || d > time.Minute {

@@ -43,7 +43,11 @@ func (b *bench) steady(ctx context.Context, name string, rate int, sends bool, o
 	}
 	defer s.close()
 	b.say("%s at %d events/s for %s", name, rate, b.opt.steady)
-	sent, err := load.Open(ctx, b.load(s), rate, b.opt.steady)
+	opt, err := b.load(ctx, s, task{})
+	if err != nil {
+		return t, err
+	}
+	sent, err := load.Open(ctx, opt, rate, b.opt.steady)
 	if err != nil {
 		return t, fmt.Errorf("load %s: %w", name, err)
 	}

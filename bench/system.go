@@ -33,13 +33,18 @@ func (s *system) close() {
 	os.RemoveAll(s.dir) //nolint:errcheck // the bench removes the directory above at its end
 }
 
-// start runs the system called name, delivering to endpoints, and waits until it is ready.
-// The caller closes it.
+// start runs the system called name with a directory of its own, delivering to endpoints,
+// and waits until it is ready. The caller closes it.
 func (b *bench) start(ctx context.Context, name string, endpoints ...string) (*system, error) {
 	dir, err := os.MkdirTemp(b.dir, name+"-")
 	if err != nil {
 		return nil, fmt.Errorf("make the data directory of %s: %w", name, err)
 	}
+	return b.launch(ctx, name, dir, endpoints...)
+}
+
+// launch is start with the data in dir, which may be those of an earlier run that ended.
+func (b *bench) launch(ctx context.Context, name, dir string, endpoints ...string) (*system, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
@@ -80,17 +85,21 @@ func (b *bench) roleArgs(name, addr, dir string, endpoints []string) []string {
 // its default, the log level too: the log goes to a file and counts as written.
 func (b *bench) serveArgs(addr, dir string, endpoints []string) ([]string, error) {
 	path := filepath.Join(dir, "sigpost.yaml")
-	text := configuration(addr, filepath.Join(dir, "data"), b.secret, b.signing, endpoints)
+	text := configuration(addr, dataOf(dir), b.secret, b.signing, endpoints)
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		return nil, fmt.Errorf("write the configuration of sigpost: %w", err)
 	}
 	return []string{"serve", "--config", path}, nil
 }
 
+// dataOf is the data directory of Sigpost below the directory of a system.
+func dataOf(dir string) string { return filepath.Join(dir, "data") }
+
 // configuration has one source, reached by its name, and its endpoints.
 func configuration(addr, data, secret, signing string, endpoints []string) []byte {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "listen: %q\ndata: %q\nallow_nets: [\"127.0.0.0/8\"]\n", addr, data)
+	fmt.Fprintf(&out, "jwt_secret: %q\n", secret)
 	fmt.Fprintf(&out, "sources:\n  - name: bench\n    provider: veriff\n    secrets: [%q]\n", secret)
 	if len(endpoints) > 0 {
 		fmt.Fprintf(&out, "    endpoints:\n")

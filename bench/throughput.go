@@ -29,15 +29,20 @@ type figures struct {
 	log     int64         // bytes of the system's log
 }
 
-// full runs the system called name at full speed: until the last event is accepted, or, if
-// deliver is set, until it has arrived.
-func (b *bench) full(ctx context.Context, name string, deliver bool) (f figures, err error) {
+// task is what a system is to do in a run.
+type task struct {
+	deliver  bool // the run ends when all has arrived, not when it is accepted
+	messages bool // the events come as messages of the API: to Sigpost there, to others signed
+}
+
+// full runs the system called name at full speed.
+func (b *bench) full(ctx context.Context, name string, t task) (f figures, err error) {
 	// Whatever happens, one run has an end.
 	ctx, cancel := context.WithTimeoutCause(ctx, 10*b.opt.seconds+5*time.Minute, errors.New("the run took too long"))
 	defer cancel()
 	var endpoints []string
 	var to *sink.Sink
-	if deliver {
+	if t.deliver {
 		if to, err = sink.Listen(b.zero); err != nil {
 			return f, err
 		}
@@ -53,7 +58,7 @@ func (b *bench) full(ctx context.Context, name string, deliver bool) (f figures,
 	if name == "bare-post" {
 		f, err = b.burst(ctx, s, to)
 	} else {
-		f, err = b.flood(ctx, s, to)
+		f, err = b.flood(ctx, s, to, t)
 	}
 	if err != nil {
 		return f, fmt.Errorf("load %s: %w", name, err)
@@ -80,8 +85,12 @@ func (s *system) finish(f *figures) (err error) {
 
 // flood sends as fast as the system answers and, if there is a sink, waits until all that
 // was accepted has arrived there.
-func (b *bench) flood(ctx context.Context, s *system, to *sink.Sink) (figures, error) {
-	sent, err := load.Closed(ctx, b.load(s), b.opt.seconds)
+func (b *bench) flood(ctx context.Context, s *system, to *sink.Sink, t task) (figures, error) {
+	opt, err := b.load(ctx, s, t)
+	if err != nil {
+		return figures{}, err
+	}
+	sent, err := load.Closed(ctx, opt, b.opt.seconds)
 	if err != nil {
 		return figures{}, err
 	}

@@ -172,11 +172,11 @@ func TestAcceptingTwiceMakesOneMessage(t *testing.T) {
 	seen := map[string]bool{}
 	for _, id := range []string{newest, newest, oldest, newest} {
 		out, code := sigpost(t, "", "rejected", "accept", id, "--json", "--data", data)
-		var accepted struct{ Message string }
+		var accepted struct{ MsgID string }
 		if err := json.Unmarshal([]byte(out), &accepted); err != nil || code != 0 {
 			t.Fatalf("rejected accept: %d %v\n%s", code, err, out)
 		}
-		seen[accepted.Message] = true
+		seen[accepted.MsgID] = true
 	}
 	if len(seen) != 1 {
 		t.Errorf("it became %v", seen)

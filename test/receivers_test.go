@@ -99,7 +99,7 @@ func hostileReceivers(t *testing.T, trap string) map[string]func(net.Conn) {
 type shownDelivery struct {
 	Endpoint, State string
 	Attempts        int
-	NextAt          time.Time
+	NextAttempt     time.Time
 	Log             []struct{ Outcome, Reason string }
 }
 
@@ -153,8 +153,8 @@ func TestHostileReceiversHarmNobodyElse(t *testing.T) {
 		if d.Endpoint == "healthy" {
 			want = "delivered"
 		}
-		if d.State != want || want == "pending" && !d.NextAt.After(begun) {
-			t.Errorf("%s: %s, next %v, %v; %s is right", d.Endpoint, d.State, d.NextAt, d.Log, want)
+		if d.State != want || want == "pending" && !d.NextAttempt.After(begun) {
+			t.Errorf("%s: %s, next %v, %v; %s is right", d.Endpoint, d.State, d.NextAttempt, d.Log, want)
 		}
 	}
 	if trapped.Load() != 0 {

@@ -51,6 +51,7 @@ type API struct {
 	mux    *http.ServeMux
 	tokens tokenCache
 	flight flight
+	manual reference // the page for people
 }
 
 // Pipeline takes messages.
@@ -84,6 +85,8 @@ type Runtime interface {
 	// EndpointSecret checks a secret for a scheme (empty: Standard Webhooks) and
 	// returns it; an empty secret makes one.
 	EndpointSecret(scheme string, secret hook.Secret) (hook.Secret, error)
+	// FileSecret is the secret in force of an endpoint that the configuration file manages.
+	FileSecret(ctx context.Context, e hook.Endpoint) (hook.Secret, error)
 	// ShownSecret is a secret as its owner may see it: of an asymmetric key the
 	// public half, which is what a receiver needs.
 	ShownSecret(secret hook.Secret) string
@@ -114,7 +117,7 @@ func New(o Options) *API {
 	a.huma = humago.New(a.mux, cfg)
 	for _, register := range []func(*API){
 		registerHealth, registerApplications, registerEndpoints, registerEndpointSecrets, registerReplay, registerEventTypes, registerEventTypeImport,
-		registerMessages, registerExpunge, registerAttempts, registerDeliveries, registerSubjects, registerRejected, registerStream,
+		registerMessages, registerExpunge, registerAttempts, registerDeliveries, registerSubjects, registerRejected, registerOrgMessages, registerStream,
 		registerIngestSources, registerIngestEndpoints, registerOperational, registerAuthentication, registerTokens, registerOrganization,
 		registerEnvironment, registerStatistics, registerTasks,
 	} {
@@ -200,13 +203,15 @@ func open(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/v1/
 // missing answers what no operation serves.
 func (a *API) missing(w http.ResponseWriter, r *http.Request) {
 	probe := r.Clone(r.Context())
+	var allowed []string
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		probe.Method = method
 		if _, pattern := a.mux.Handler(probe); pattern != "" && path.Clean(r.URL.EscapedPath()) == r.URL.EscapedPath() {
-			w.Header().Add("Allow", method)
+			allowed = append(allowed, method)
 		}
 	}
-	if len(w.Header()["Allow"]) > 0 {
+	if len(allowed) > 0 {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		a.fail(w, r, newFault(http.StatusMethodNotAllowed, r.Method+" is not for this path; the header Allow says what is"))
 		return
 	}
@@ -247,7 +252,7 @@ func register[I, O any](a *API, op operation, handler func(context.Context, *I) 
 	}
 	h := huma.Operation{
 		OperationID: "v1." + op.id, Method: op.method, Path: op.path, Summary: op.summary, DefaultStatus: status, MaxBodyBytes: op.body,
-		Tags: []string{tag(op.id)}, Responses: map[string]*huma.Response{}, Errors: errorsOf(op), Metadata: map[string]any{},
+		Tags: []string{tag(op.id)}, Responses: map[string]*huma.Response{}, Errors: errorsOf(op), Metadata: map[string]any{accessKey: op.access},
 	}
 	if h.MaxBodyBytes == 0 {
 		h.MaxBodyBytes = bodyLimit

@@ -29,7 +29,7 @@ type AttemptChoiceIn struct {
 	MessageChoiceIn
 	StatusIn
 	StatusCodeClass StatusClassParam `query:"status_code_class" doc:"0 is no answer"`
-	WithContent     bool             `query:"with_content" default:"true" doc:"With what was answered"`
+	WithContent     Shown            `query:"with_content" doc:"With what was answered"`
 }
 
 func (in *AttemptChoiceIn) query(page hook.Page) hook.AttemptQuery {
@@ -120,7 +120,7 @@ func (a *API) listAttempts(ctx context.Context, app hook.Key, of hook.AttemptQue
 	}
 	out := make([]MessageAttemptOut, len(rows))
 	for i := range rows {
-		out[i] = a.attemptOut(&rows[i].Attempt, endpoints, in.WithContent)
+		out[i] = a.attemptOut(&rows[i].Attempt, endpoints, in.WithContent.want())
 		if canceled { // who asks for these is told so, in the words he knows
 			out[i].Status = deliveryStatus(&hook.Delivery{State: hook.Canceled}, in.ExpandedStatuses, time.Time{})
 			out[i].StatusText = statusText(out[i].Status)
@@ -190,7 +190,7 @@ func (a *API) listAttemptedMessages(ctx context.Context, in *struct {
 	RangeIn
 	MessageChoiceIn
 	StatusIn
-	WithContent bool `query:"with_content" default:"true" doc:"With the payloads"`
+	WithContent Shown `query:"with_content" doc:"With the payloads"`
 }) (*Body[ListOut[EndpointMessageOut]], error) {
 	_, e, err := a.endpoint(ctx, in.AppID, in.EndpointID)
 	if err != nil {
@@ -201,7 +201,7 @@ func (a *API) listAttemptedMessages(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	q := hook.DeliveryQuery{Endpoint: e.ID, Types: in.EventTypes, Channel: in.Channel, Tag: in.Tag, Range: in.bounds(), Page: p, Bodies: in.WithContent}
+	q := hook.DeliveryQuery{Endpoint: e.ID, Types: in.EventTypes, Channel: in.Channel, Tag: in.Tag, Range: in.bounds(), Page: p, Bodies: in.WithContent.want()}
 	now := time.Now()
 	rows, next, err := a.deliveriesWith(ctx, q, &in.StatusIn, now)
 	if err != nil {
@@ -210,7 +210,7 @@ func (a *API) listAttemptedMessages(ctx context.Context, in *struct {
 	out, keys := make([]EndpointMessageOut, len(rows)), make([]hook.Key, len(rows))
 	for i := range rows {
 		status := deliveryStatus(&rows[i].Delivery, in.ExpandedStatuses, now)
-		out[i] = EndpointMessageOut{a.messageOut(rows[i].Of, in.WithContent), status, statusText(status), nextAttempt(&rows[i].Delivery)}
+		out[i] = EndpointMessageOut{a.messageOut(rows[i].Of, in.WithContent.want()), status, statusText(status), nextAttempt(&rows[i].Delivery)}
 		keys[i] = rows[i].ID
 	}
 	return listOut(a, hook.KindMessage, out, keys, next, in.ListIn, back), nil

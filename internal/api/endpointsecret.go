@@ -93,7 +93,11 @@ func registerEndpointSecrets(a *API) {
 
 func (a *API) showSecret(ctx context.Context, e hook.Endpoint) (*Body[EndpointSecretOut], error) {
 	if e.ManagedByFile {
-		return nil, hook.Errorf(hook.CodeConflict, "the secret of this endpoint is managed by the configuration file; `sigpost endpoint secret` shows it")
+		secret, err := a.Runtime.FileSecret(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		return answer(EndpointSecretOut{a.Runtime.ShownSecret(secret)}), nil
 	}
 	live, err := a.Store.Secrets(ctx, e.ID, time.Now())
 	if err != nil {

@@ -91,6 +91,9 @@ func isNull(o Object) bool { return len(o) == 0 || string(o) == "null" }
 const maxSchemas = 512 << 10
 
 func checkEventType(t *hook.EventType) error {
+	if !inPath(t.Name) {
+		return invalid("must not be . or .., which no URL can name", "body", "name")
+	}
 	if len(t.Schemas) > maxSchemas {
 		return invalid("are longer than 512 KiB", "body", "schemas")
 	}
@@ -133,7 +136,7 @@ func (in *EventTypeListIn) place() (after string, back bool, err error) {
 
 // isTypeName says whether an event type may have this name.
 func isTypeName(s string) bool {
-	return s != "" && len(s) <= 256 && !strings.ContainsFunc(s, func(r rune) bool {
+	return s != "" && len(s) <= 256 && inPath(s) && !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
 	})
 }

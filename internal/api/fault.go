@@ -81,6 +81,8 @@ func newFault(status int, message string, errs ...error) *fault {
 		f.faults = []ValidationError{{[]string{"body"}, message, "value_error"}}
 	case status == http.StatusBadRequest && len(f.faults) > 0:
 		f.detail = "the body is not JSON: " + f.faults[0].Msg
+	case status == http.StatusRequestEntityTooLarge && strings.Contains(message, "limit="): // the library's words
+		f.detail = "the request is too large: a payload has at most 1 MiB"
 	case status == http.StatusUnsupportedMediaType:
 		f.detail = "send application/json"
 	}

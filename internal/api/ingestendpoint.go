@@ -49,6 +49,7 @@ type IngestEndpointOut struct {
 	CreatedAt    time.Time         `json:"createdAt"`
 	UpdatedAt    time.Time         `json:"updatedAt"`
 
+	Name              *string       `json:"name,omitempty" doc:"Its name in the configuration file"`
 	EventTypePatterns []string      `json:"eventTypePatterns,omitempty" doc:"The event types that it gets, with * as a wildcard; all when left out"`
 	Signature         *SignatureOut `json:"signature,omitempty"`
 	Policy            *string       `json:"policy,omitempty"`
@@ -63,7 +64,7 @@ func (a *API) ingestEndpointOut(e hook.Endpoint) IngestEndpointOut {
 	o := a.endpointOut(e)
 	return IngestEndpointOut{
 		ID: o.ID, URL: o.URL, Description: o.Description, ThrottleRate: o.ThrottleRate, RateLimit: o.RateLimit, UID: o.UID, Disabled: o.Disabled,
-		Metadata: o.Metadata, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, EventTypePatterns: e.EventTypes, Signature: o.Signature, Policy: o.Policy,
+		Metadata: o.Metadata, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, Name: pointer(e.Name), EventTypePatterns: e.EventTypes, Signature: o.Signature, Policy: o.Policy,
 		Order: o.Order, Paused: o.Paused, State: o.State, Reason: o.Reason, ManagedBy: o.ManagedBy,
 	}
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/binary"
 	"net/http"
 	"strings"
 	"time"
@@ -169,6 +170,21 @@ func (a *API) ownSource(ctx context.Context, ref string) (hook.Source, error) {
 	return x, err
 }
 
+// aloneWithSource finds a source that may be changed, and keeps other changes of
+// it away until done is called: a row and its secrets are two writes, and what
+// runs must never be made of the one without the other.
+func (a *API) aloneWithSource(ctx context.Context, ref string) (x hook.Source, done func(), err error) {
+	if x, err = a.ownSource(ctx, ref); err != nil {
+		return x, func() {}, err
+	}
+	var key hook.Hash
+	copy(key[:], "source")
+	binary.BigEndian.PutUint64(key[8:], uint64(x.ID))
+	done = a.flight.enter(key)
+	x, err = a.Store.Source(ctx, x.Org, x.ID) // it may have been changed meanwhile
+	return x, done, err
+}
+
 func (a *API) listSources(ctx context.Context, in *OrderedIn) (*Body[ListOut[IngestSourceOut]], error) {
 	p, back, err := a.page(in.ListIn, hook.KindSource, in.Order == "ascending")
 	if err != nil {
@@ -239,7 +255,8 @@ func (a *API) putSource(ctx context.Context, in *struct {
 	SourcePath
 	Body IngestSourceIn
 }) (*Body[IngestSourceOut], error) {
-	x, err := a.ownSource(ctx, in.SourceID)
+	x, done, err := a.aloneWithSource(ctx, in.SourceID)
+	defer done()
 	if isNotFound(err) && !strings.HasPrefix(in.SourceID, string(hook.KindSource)) {
 		if in.Body.UID == nil {
 			in.Body.UID = &in.SourceID
@@ -270,7 +287,8 @@ func (a *API) putSource(ctx context.Context, in *struct {
 }
 
 func (a *API) deleteSource(ctx context.Context, in *struct{ SourcePath }) (*None, error) {
-	x, err := a.ownSource(ctx, in.SourceID)
+	x, done, err := a.aloneWithSource(ctx, in.SourceID)
+	defer done()
 	if err != nil {
 		return nil, err
 	}
@@ -285,7 +303,8 @@ func (a *API) deleteSource(ctx context.Context, in *struct{ SourcePath }) (*None
 }
 
 func (a *API) rotateSourceToken(ctx context.Context, in *struct{ SourcePath }) (*Body[RotateTokenOut], error) {
-	x, err := a.ownSource(ctx, in.SourceID)
+	x, done, err := a.aloneWithSource(ctx, in.SourceID)
+	defer done()
 	if err != nil {
 		return nil, err
 	}

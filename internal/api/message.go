@@ -140,7 +140,7 @@ func (a *API) listMessages(ctx context.Context, in *struct {
 	Channel     string   `query:"channel" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_.:+]+$"`
 	Tag         string   `query:"tag" maxLength:"128" pattern:"^[a-zA-Z0-9\\-_./\\\\#]+$"`
 	EventTypes  []string `query:"event_types" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" maxItems:"100"`
-	WithContent bool     `query:"with_content" default:"true" doc:"With the payloads"`
+	WithContent Shown    `query:"with_content" doc:"With the payloads"`
 	Search      string   `query:"search" maxLength:"256" doc:"An id, an eventId, or text in the payload"`
 }) (*Body[ListOut[MessageOut]], error) {
 	app, err := a.app(ctx, in.AppID)
@@ -151,10 +151,10 @@ func (a *API) listMessages(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	q := hook.MessageQuery{App: app.ID, Types: in.EventTypes, Channel: in.Channel, Tag: in.Tag, Range: in.bounds(), Bodies: in.WithContent, Text: in.Search}
+	q := hook.MessageQuery{App: app.ID, Types: in.EventTypes, Channel: in.Channel, Tag: in.Tag, Range: in.bounds(), Bodies: in.WithContent.want(), Text: in.Search}
 	if in.Search != "" && in.Iterator == "" {
 		if k, err := a.messageKey(ctx, app.ID, in.Search); err == nil {
-			return a.oneMessage(ctx, app.ID, k, in.ListIn, in.WithContent)
+			return a.oneMessage(ctx, app.ID, k, in.ListIn, in.WithContent.want())
 		}
 	}
 	list, next, err := fill(p, func(p hook.Page) ([]hook.Message, hook.Key, error) {
@@ -166,7 +166,7 @@ func (a *API) listMessages(ctx context.Context, in *struct {
 	}
 	out, keys := make([]MessageOut, len(list)), make([]hook.Key, len(list))
 	for i := range list {
-		out[i], keys[i] = a.messageOut(&list[i], in.WithContent), list[i].ID
+		out[i], keys[i] = a.messageOut(&list[i], in.WithContent.want()), list[i].ID
 	}
 	return listOut(a, hook.KindMessage, out, keys, next, in.ListIn, back), nil
 }
@@ -198,7 +198,7 @@ func (a *API) withBody(ctx context.Context, app, k hook.Key) (hook.Message, erro
 
 func (a *API) readMessage(ctx context.Context, in *struct {
 	MessagePath
-	WithContent bool `query:"with_content" default:"true" doc:"With the payload"`
+	WithContent Shown `query:"with_content" doc:"With the payload"`
 }) (*Body[MessageOut], error) {
 	app, err := a.app(ctx, in.AppID)
 	if err != nil {
@@ -212,12 +212,12 @@ func (a *API) readMessage(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	return answer(a.messageOut(&m, in.WithContent)), nil
+	return answer(a.messageOut(&m, in.WithContent.want())), nil
 }
 
 func (a *API) createMessage(ctx context.Context, in *struct {
 	AppPath
-	WithContent bool `query:"with_content" default:"true" doc:"With the payload in the answer"`
+	WithContent Shown `query:"with_content" doc:"With the payload in the answer"`
 	Body        MessageIn
 }) (*Body[MessageOut], error) {
 	body, headers, err := in.Body.body()
@@ -257,12 +257,12 @@ func (a *API) createMessage(ctx context.Context, in *struct {
 	}
 	if receipt.Repeated {
 		m, err := a.withBody(ctx, app.ID, receipt.Message)
-		return answerWith(http.StatusAccepted, a.messageOut(&m, in.WithContent)), err
+		return answerWith(http.StatusAccepted, a.messageOut(&m, in.WithContent.want())), err
 	}
 	m := hook.Message{
 		ID: receipt.Message, Event: incoming.Event, ReceivedAt: now.Truncate(time.Millisecond), Headers: headers, Body: body, Channels: incoming.Channels, Tags: incoming.Tags,
 	}
-	out := a.messageOut(&m, in.WithContent)
+	out := a.messageOut(&m, in.WithContent.want())
 	out.DeliverAt = in.Body.DeliverAt
 	return answerWith(http.StatusAccepted, out), nil
 }

@@ -2,8 +2,11 @@ package api
 
 import (
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/sigpost/sigpost/internal/hook"
 )
@@ -35,6 +38,27 @@ type ListOut[T any] struct {
 	PrevIterator *string `json:"prevIterator,omitempty" nullable:"true"`
 	Done         bool    `json:"done"`
 }
+
+// Shown is a query parameter that is true unless the request says false. (The
+// library would take a false for a parameter that was left out.)
+type Shown struct {
+	set bool
+	is  bool
+}
+
+// Receiver is where the value is put.
+func (s *Shown) Receiver() reflect.Value { return reflect.ValueOf(&s.is).Elem() }
+
+// OnParamSet notes whether the parameter was there.
+func (s *Shown) OnParamSet(set bool, _ any) { s.set = set }
+
+// Schema of a boolean that is true when it is left out.
+func (Shown) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeBoolean, Default: true}
+}
+
+// want says whether to show it.
+func (s Shown) want() bool { return !s.set || s.is }
 
 // An iterator is the public id of the row behind which the page begins, after
 // "-" when the page is to go back from there. ascending is the list's own
@@ -95,21 +119,24 @@ func listOut[T any](a *API, kind hook.Kind, rows []T, keys []hook.Key, next hook
 	return answerWith(http.StatusOK, out)
 }
 
-// rounds is how often a list is asked to go on before a page is shown with
-// fewer rows than asked for: a list looks at so many rows at a time and then
-// says where it stopped.
-const rounds = 4
+// A list looks at so many rows at a time and then says where it stopped. It is
+// asked to go on a few times, for as long as that is quick, before a page is
+// shown with fewer rows than asked for.
+const (
+	rounds     = 4
+	roundsTime = 5 * time.Millisecond
+)
 
 // fill reads a page from a list that may stop early.
 func fill[T any](p hook.Page, read func(hook.Page) ([]T, hook.Key, error)) (rows []T, next hook.Key, err error) {
-	limit := p.Limit
+	limit, begun := p.Limit, time.Now()
 	for range rounds {
 		var some []T
 		if some, next, err = read(p); err != nil {
 			return nil, 0, err
 		}
 		rows = append(rows, some...)
-		if next == 0 || len(rows) >= limit {
+		if next == 0 || len(rows) >= limit || time.Since(begun) > roundsTime {
 			break
 		}
 		p.After, p.Limit = next, limit-len(rows)

@@ -20,6 +20,7 @@ type Store interface {
 	taskStore
 	attemptStore
 	timelineStore
+	orgMessageStore
 	rejectedStore
 	ingestStore
 	Ping(ctx context.Context) error

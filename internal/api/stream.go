@@ -313,7 +313,7 @@ func registerStream(a *API) {
 	text := &huma.Schema{Type: huma.TypeString}
 	kind := &huma.Schema{Type: huma.TypeString, Enum: []any{EventMessage, EventAttempt}}
 	h := &huma.Operation{
-		OperationID: "v1.stream.get", Method: http.MethodGet, Path: streamPath, Tags: []string{"stream"},
+		OperationID: "v1.stream.get", Method: http.MethodGet, Path: streamPath, Tags: []string{"stream"}, Metadata: map[string]any{accessKey: accessOrgRead},
 		Summary:     "Follow messages and attempts as they come",
 		Description: "Server-sent events of the kinds message and attempt. The id of an event is a place: come back with it, and the stream goes on behind it. An id without data only moves the place.",
 		Parameters: []*huma.Param{

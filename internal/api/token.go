@@ -82,6 +82,9 @@ func (a *API) createToken(ctx context.Context, in *struct{ Body TokenIn }) (*Bod
 	if in.Body.ExpiresAt != nil && !t.ExpiresAt.After(time.Now()) {
 		return nil, invalid("is over already; leave it out for a token that does not expire", "body", "expiresAt")
 	}
+	if when(t.ExpiresAt).Year() > 9999 { // RFC 3339 cannot write it, and no list could show it
+		return nil, invalid("is after the year 9999 in UTC; leave it out for a token that does not expire", "body", "expiresAt")
+	}
 	switch {
 	case t.Scope == hook.ScopeApp && in.Body.AppID == nil:
 		return nil, invalid("is missing; which application is a token of scope app for?", "body", "appId")

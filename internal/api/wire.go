@@ -196,8 +196,15 @@ func distinctAll(lists map[string][]string) error {
 	return nil
 }
 
-// checkUID refuses an owner's id that looks like one of ours.
+// inPath says whether a name can stand alone in a path: . and .. mean something
+// there, and no client would send them.
+func inPath(name string) bool { return name != "." && name != ".." }
+
+// checkUID refuses an owner's id that looks like one of ours, or that no path can hold.
 func checkUID(uid string, kind hook.Kind) error {
+	if !inPath(uid) {
+		return invalid("must not be . or .., which no URL can name", "body", "uid")
+	}
 	if strings.HasPrefix(uid, string(kind)) {
 		return invalid("must not begin with "+string(kind)+", which is how our own ids begin", "body", "uid")
 	}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"text/tabwriter"
 
@@ -29,6 +30,7 @@ import (
 type place struct {
 	config string
 	data   string
+	org    string // of whose things the command speaks; empty is the file's own
 	json   bool
 }
 
@@ -39,11 +41,17 @@ func (l *place) flags(c *cobra.Command) {
 	c.PersistentFlags().BoolVar(&l.json, "json", false, "print JSON")
 }
 
+// orgFlag adds the flag that says of which organization's things a command speaks.
+func (l *place) orgFlag(c *cobra.Command) {
+	c.PersistentFlags().StringVar(&l.org, "org", "", "organization (org_…; made on first use; default the one of the configuration file)")
+}
+
 // client talks to a running server through its socket, or to the data
 // directory of a stopped one.
 type client struct {
 	http  *http.Client
 	close func() error
+	org   string // that requests are made for
 }
 
 // connect finds the server. While one runs, the socket in the data directory
@@ -60,7 +68,7 @@ func (p *program) connect(ctx context.Context, l *place) (*client, error) {
 	switch {
 	case err == nil:
 		conn.Close()
-		return &client{&http.Client{Transport: &http.Transport{DialContext: dial}}, func() error { return nil }}, nil
+		return &client{&http.Client{Transport: &http.Transport{DialContext: dial}}, func() error { return nil }, l.org}, nil
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return p.openStopped(ctx, l, cfg, providers)
 	}
@@ -107,7 +115,7 @@ func (p *program) openStopped(ctx context.Context, l *place, cfg *config.Config,
 		defer log.Close()
 		return s.Close()
 	}
-	return &client{&http.Client{Transport: inProcess{s.Control()}}, end}, nil
+	return &client{&http.Client{Transport: inProcess{s.Control()}}, end, l.org}, nil
 }
 
 // inProcess answers requests without a connection.
@@ -131,7 +139,34 @@ func (a *answer) WriteHeader(status int)      { a.status = status }
 
 // call makes one request and decodes its answer into v.
 func (c *client) call(ctx context.Context, method, path string, query url.Values, v any) error {
-	return c.send(ctx, method, path, query, nil, nil, v)
+	header := http.Header{}
+	if c.org != "" {
+		header.Set(api.OrganizationHeader, c.org)
+	}
+	return c.send(ctx, method, path, query, header, nil, v)
+}
+
+// readList reads a list until it has limit rows, or to its end. A page may be short
+// before the end: the server looks at a bounded number of rows for each.
+func readList[T any](ctx context.Context, c *client, path string, query url.Values, limit int) (api.ListOut[T], error) {
+	const most = 250 // of one page
+	query, out := maps.Clone(query), api.ListOut[T]{Data: []T{}}
+	if query == nil {
+		query = url.Values{}
+	}
+	for {
+		query.Set("limit", strconv.Itoa(min(most, limit-len(out.Data))))
+		var page api.ListOut[T]
+		if err := c.call(ctx, http.MethodGet, path, query, &page); err != nil {
+			return out, err
+		}
+		out.Data = append(out.Data, page.Data...)
+		out.Iterator, out.Done = page.Iterator, page.Done
+		if page.Done || page.Iterator == nil || len(out.Data) >= limit {
+			return out, nil
+		}
+		query.Set("iterator", *page.Iterator)
+	}
 }
 
 // send makes one request with a body, unless in is nil, and decodes its answer
@@ -190,17 +225,28 @@ func refusal(res *http.Response) error {
 	if err := json.Unmarshal(f.Detail, &faults); err != nil || len(faults) == 0 {
 		return fmt.Errorf("the server answered %d", res.StatusCode)
 	}
-	return fmt.Errorf("%s: %s", faults[0].Loc[len(faults[0].Loc)-1], faults[0].Msg)
+	if loc := faults[0].Loc; len(loc) > 1 {
+		return fmt.Errorf("%s: %s", loc[len(loc)-1], faults[0].Msg)
+	}
+	return errors.New(faults[0].Msg) // about the request as a whole
 }
 
-// ask connects, makes one request and disconnects.
-func (p *program) ask(ctx context.Context, l *place, method, path string, query url.Values, v any) (err error) {
+// with connects, lets f ask what it wants, and disconnects.
+func (p *program) with(ctx context.Context, l *place, f func(*client) error) (err error) {
 	c, err := p.connect(ctx, l)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	return c.call(ctx, method, path, query, v)
+	return f(c)
+}
+
+// pathOf is the path of a thing below another. Without an id it would be that of the list.
+func pathOf(list, id string) (string, error) {
+	if id == "" {
+		return "", usage("the id is empty")
+	}
+	return list + "/" + url.PathEscape(id), nil
 }
 
 // printJSON prints v for machines.

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sigpost/sigpost/internal/control"
+	"github.com/sigpost/sigpost/internal/api"
 	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/signature"
 )
@@ -121,9 +121,9 @@ func (d *dev) wait(ctx context.Context, id string) (settled, error) {
 
 // attemptID asks the server itself, as `sigpost message show` would.
 func (d *dev) attemptID(ctx context.Context, message string) string {
-	var m control.Message
+	var m api.OrgMessageDetailOut
 	c := &client{http: &http.Client{Transport: inProcess{d.server.Control()}}}
-	if err := c.call(ctx, http.MethodGet, "/messages/"+message, nil, &m); err != nil || len(m.Deliveries) == 0 || len(m.Deliveries[0].Log) == 0 {
+	if err := c.call(ctx, http.MethodGet, messagesPath+"/"+message, nil, &m); err != nil || len(m.Deliveries) == 0 || len(m.Deliveries[0].Log) == 0 {
 		return "?"
 	}
 	return m.Deliveries[0].Log[0].ID

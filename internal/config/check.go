@@ -22,6 +22,9 @@ func (l *loader) check() {
 	if c.Data == "" {
 		l.fault("data", "is empty; name a directory, for example %s", DefaultData)
 	}
+	if u := c.DatabaseURL.Reveal(); u != "" && !strings.HasPrefix(u, "postgres://") && !strings.HasPrefix(u, "postgresql://") {
+		l.fault("database_url", "does not begin with postgres://; leave it out to keep everything in a file in the data directory")
+	}
 	if c.PublicURL != "" {
 		l.publicURL(c.PublicURL)
 	}

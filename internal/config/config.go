@@ -19,6 +19,10 @@ type Config struct {
 	IntakeListen string `yaml:"intake_listen"`
 	// Data is the data directory.
 	Data string `yaml:"data"`
+	// DatabaseURL is the PostgreSQL database that nodes share (postgres://…);
+	// empty means the SQLite file in the data directory.
+	DatabaseURL     hook.Secret `yaml:"database_url"`
+	DatabaseURLFile string      `yaml:"database_url_file"`
 	// PublicURL is what the world sees of us.
 	PublicURL string `yaml:"public_url"`
 	// AllowNets are private networks that endpoints may be on.

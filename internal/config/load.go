@@ -52,6 +52,7 @@ var settings = []setting{
 	{"listen", func(c *Config, v string) error { c.Listen = v; return nil }},
 	{"intake_listen", func(c *Config, v string) error { c.IntakeListen = v; return nil }},
 	{"data", func(c *Config, v string) error { c.Data = v; return nil }},
+	{"database_url", func(c *Config, v string) error { c.DatabaseURL = hook.Secret(v); return nil }},
 	{"public_url", func(c *Config, v string) error { c.PublicURL = v; return nil }},
 	{"allow_nets", func(c *Config, v string) (err error) { c.AllowNets, err = networks(v); return err }},
 	{"trusted_proxies", func(c *Config, v string) (err error) { c.TrustedProxies, err = networks(v); return err }},
@@ -287,6 +288,7 @@ func (l *loader) finish() {
 	if c.ControlSocket == "" {
 		c.ControlSocket = filepath.Join(c.Data, SocketName)
 	}
+	l.secretFile("database_url", c.DatabaseURLFile, &c.DatabaseURL)
 	l.secretFile("jwt_secret", c.JWTSecretFile, &c.JWTSecret)
 	l.secretFile("master_key", c.MasterKeyFile, &c.MasterKey)
 	for i := range c.Sources {

@@ -44,10 +44,12 @@ type Hash [16]byte
 // most patient of the known providers, repeats itself for a week.
 const DedupeWindow = 8 * 24 * time.Hour
 
-// MessageFilter chooses messages for a list. Zero fields choose all.
+// MessageFilter chooses messages of one organization, whichever application they
+// are of. Zero fields but Org choose all.
 type MessageFilter struct {
-	App    Key
-	Types  []string // patterns with *
-	Before Key      // keyset cursor: only older ones
-	Limit  int
+	Org   Key
+	App   Key
+	Types []string // patterns with *, any of these
+	Range Range
+	Page  Page
 }

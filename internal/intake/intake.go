@@ -64,6 +64,9 @@ type Options struct {
 	Log      *slog.Logger
 	// TrustedProxies are the networks whose X-Forwarded-For counts.
 	TrustedProxies []netip.Prefix
+	// Lookup finds a source that another node may have made since, and puts it
+	// to work; nil, without an error, when there is none. May be nil.
+	Lookup func(ctx context.Context, token string) (*Source, error)
 	// Observe is told of every request.
 	Observe func(source string, outcome Outcome, took time.Duration)
 }
@@ -78,6 +81,7 @@ type Handler struct {
 	byToken sync.Map   // token → *Source
 	byKey   sync.Map   // hook.Key → *Source
 	memory  *semaphore.Weighted
+	unknown unknown
 	rejects chan *hook.Rejected
 }
 
@@ -100,10 +104,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	token := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, Prefix), "/")
 	source := h.source(token)
+	var lost error
+	if source == nil && h.o.Lookup != nil {
+		source, lost = h.lookup(r.Context(), token)
+	}
 	var a answer
 	var event hook.Event
 	size := 0
 	switch {
+	case lost != nil:
+		a = answer{status: http.StatusServiceUnavailable, outcome: NotKept, detail: "the source could not be looked up; try again", err: lost}
 	case source == nil:
 		a = answer{status: http.StatusNotFound, outcome: UnknownSource, detail: "no source has this URL; `sigpost source list` shows those there are"}
 	case r.Method != http.MethodPost:
@@ -116,6 +126,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.write(w, &a)
 	h.tell(r, source, &a, event.Type, size, time.Since(start))
+}
+
+// lookup asks the store for a token that memory does not know. The same unknown
+// token is asked for once a second at the most.
+func (h *Handler) lookup(ctx context.Context, token string) (*Source, error) {
+	if token == "" || len(token) > longestToken || !h.unknown.ask(token, time.Now()) {
+		return nil, nil
+	}
+	return h.o.Lookup(ctx, token)
 }
 
 // receive reads, verifies, classifies and keeps one request.

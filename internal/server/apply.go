@@ -127,29 +127,42 @@ func endpointName(c *config.Endpoint) string {
 	return c.URL
 }
 
-// endpointSecrets answers the API: the secrets applied, or the one that we
-// made for an endpoint whose configuration is not at hand.
-func (s *Server) endpointSecrets(ctx context.Context, e hook.Endpoint) ([]hook.Secret, error) {
+// FileSecret answers the API: the secret in force of an endpoint that the
+// configuration file manages, as it was applied. Where that is not known – no
+// configuration is at hand, or the endpoint left it – it is the one that we made;
+// CodeNotFound when we made none.
+func (s *Server) FileSecret(ctx context.Context, e hook.Endpoint) (hook.Secret, error) {
 	if secrets := (*s.secrets.Load())[e.ID]; len(secrets) > 0 {
-		return secrets, nil
+		return secrets[0], nil
 	}
-	made, err := s.store.OwnSecret(ctx, e.Org, e.ID, func() (string, error) {
-		return "", hook.Errorf(hook.CodeNotFound, "the secret of endpoint %s stands in the configuration file; give it with --config", e.Name)
+	why := "stood in the configuration file, which has it no more"
+	if s.o.ReadState {
+		why = "stands in the configuration file; give it with --config"
+	}
+	return s.store.OwnSecret(ctx, e.Org, e.ID, func() (string, error) {
+		return "", hook.Errorf(hook.CodeNotFound, "the secret of endpoint %s %s", e.Label(), why)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return []hook.Secret{made}, nil
 }
 
 // sourceURL is where a source's provider is to post to; only the path when no
 // configuration is at hand.
 func (s *Server) sourceURL(x hook.Source) string {
-	cfg := s.config.Load()
-	return baseURL(cfg) + "/in/" + url.PathEscape(x.Token.Reveal())
+	return s.baseURL() + "/in/" + url.PathEscape(x.Token.Reveal())
 }
 
-// baseURL is what the world sees of us; empty when no configuration is at hand.
+// baseURL is what the world sees of us. Where the port was left to the system, it
+// is the one that the system gave.
+func (s *Server) baseURL() string {
+	cfg := s.config.Load()
+	if at := s.Addr(); cfg.PublicURL == "" && at != "" && strings.HasSuffix(cfg.Listen, ":0") {
+		given := *cfg
+		given.Listen = at
+		cfg = &given
+	}
+	return baseURL(cfg)
+}
+
+// baseURL is what a configuration says of that; empty when no configuration is at hand.
 func baseURL(cfg *config.Config) string {
 	switch {
 	case cfg.PublicURL != "":

@@ -63,8 +63,12 @@ func (b *builder) all(ctx context.Context) (*built, error) {
 	for i := range sources {
 		x := &sources[i]
 		byApp[x.App] = x
-		if err := b.addSource(ctx, made, x); err != nil {
+		err := b.addSource(ctx, made, x)
+		if err != nil && x.ManagedByFile {
 			return nil, fmt.Errorf("source %s: %w", x.Name, err)
+		}
+		if err != nil { // one row of the API's must not keep everything else from running
+			b.s.o.Log.Error("source not served", "source", x.Name, "error", err)
 		}
 	}
 	names := map[hook.Key]hook.HeaderNames{}
@@ -74,8 +78,14 @@ func (b *builder) all(ctx context.Context) (*built, error) {
 				return nil, err
 			}
 		}
-		if err := b.addEndpoint(ctx, made, byApp[e.App], e, names[e.Org]); err != nil {
+		err := b.addEndpoint(ctx, made, byApp[e.App], e, names[e.Org])
+		if err != nil && e.ManagedByFile {
 			return nil, fmt.Errorf("endpoint %s: %w", e.Label(), err)
+		}
+		if err != nil { // held until it is mended
+			b.s.o.Log.Error("endpoint not served", "endpoint", e.Label(), "error", err)
+			e.State = hook.Disabled
+			made.targets = append(made.targets, dispatch.Target{Endpoint: e})
 		}
 	}
 	return made, nil
@@ -148,6 +158,9 @@ func (b *builder) addEndpoint(ctx context.Context, made *built, x *hook.Source, 
 		}
 	} else {
 		secrets, err = b.liveSecrets(ctx, e.ID, func(ctx context.Context) error { return b.s.AppChanged(ctx, e.App) })
+		if err == nil && len(secrets) == 0 { // it was deleted after it was listed
+			return nil
+		}
 		if p, lerr := b.providers.Lookup(e.Policy); e.Policy != "" && lerr == nil {
 			usePolicy(&e, p.Send)
 		}

@@ -218,6 +218,8 @@ func (s *Server) mainHandler() http.Handler {
 			metrics.ServeHTTP(w, r)
 		case api.DocumentPath:
 			s.api.ServeDocument(w, r)
+		case api.ReferencePath:
+			s.api.ServeReference(w, r)
 		default:
 			missing.ServeHTTP(w, r)
 		}

@@ -36,6 +36,8 @@ func (s *Server) SourceChanged(ctx context.Context, org, source hook.Key) error 
 	if s.o.ReadState {
 		return nil
 	}
+	s.mu.Lock() // before it is read: who comes last must have read last
+	defer s.mu.Unlock()
 	x, err := s.store.Source(ctx, org, source)
 	if err != nil && hook.CodeOf(err) == hook.CodeNotFound {
 		s.intake.RemoveSource(source)
@@ -44,8 +46,6 @@ func (s *Server) SourceChanged(ctx context.Context, org, source hook.Key) error 
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	made, err := s.builder.Load().source(ctx, &x)
 	switch {
 	case err != nil:

@@ -17,7 +17,6 @@ import (
 
 	"github.com/sigpost/sigpost/internal/api"
 	"github.com/sigpost/sigpost/internal/config"
-	"github.com/sigpost/sigpost/internal/control"
 	"github.com/sigpost/sigpost/internal/dispatch"
 	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/internal/intake"
@@ -60,7 +59,6 @@ type Server struct {
 	pipeline *pipeline.Pipeline
 	intake   *intake.Handler
 	metrics  *telemetry.Metrics
-	control  http.Handler
 	api      *api.API
 	tasks    *task.Runner
 	expiries expiries
@@ -102,13 +100,10 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 		Pipeline: s.pipeline, Store: s.store, IDs: s.store.IDs(), Log: o.Log,
 		TrustedProxies: config.Prefixes(o.Config.TrustedProxies), Observe: s.observeIntake,
 	})
-	s.control = control.New(control.Options{
-		Store: s.store, Intake: s.intake, Dispatch: s.dispatch, Secrets: s.endpointSecrets, URL: s.sourceURL, Log: o.Log,
-	})
 	s.tasks = task.New(task.Options{Store: s.store, Due: s.Due, Log: o.Log})
 	s.api = api.New(api.Options{
 		Store: s.store, Pipeline: s.pipeline, Runtime: s, Intake: s.intake, IDs: s.store.IDs(), Log: o.Log, Version: o.Version, Hub: hub,
-		JWTSecret: o.Config.JWTSecret, PublicURL: func() string { return baseURL(s.config.Load()) }, ParseYAML: strictyaml.Plain,
+		JWTSecret: o.Config.JWTSecret, PublicURL: s.baseURL, ParseYAML: strictyaml.Plain,
 	})
 	s.config.Store(o.Config)
 	s.secrets.Store(&map[hook.Key][]hook.Secret{})
@@ -137,18 +132,8 @@ func masterKey(cfg *config.Config) (*seal.Ring, error) {
 // API is the HTTP API.
 func (s *Server) API() *api.API { return s.api }
 
-// Control is what the command line talks to: the HTTP API as an administrator,
-// and what it has beside that.
-func (s *Server) Control() http.Handler {
-	trusted := s.api.Trusted(store.DefaultOrg)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if api.Serves(r.URL.Path) {
-			trusted.ServeHTTP(w, r)
-			return
-		}
-		s.control.ServeHTTP(w, r)
-	})
-}
+// Control is what the command line talks to: the HTTP API as an administrator.
+func (s *Server) Control() http.Handler { return s.api.Trusted(store.DefaultOrg) }
 
 // Close ends a server that does not run any more, or never did.
 func (s *Server) Close() error {

@@ -53,7 +53,7 @@ func (s *Store) After(ctx context.Context, org, app, after hook.Key) (messages [
 }
 
 const (
-	sqlStreamEnd      = "SELECT max((SELECT coalesce(max(id), 1) FROM messages), (SELECT coalesce(max(id), 1) FROM attempts))"
+	sqlStreamEnd      = "SELECT coalesce(max(id), 1) FROM (SELECT max(id) AS id FROM messages UNION ALL SELECT max(id) FROM attempts) AS newest"
 	sqlStreamMessages = "SELECT id, org_id FROM messages WHERE id > ? ORDER BY id LIMIT ?"
 	sqlStreamAttempts = "SELECT id, org_id FROM attempts WHERE id > ? ORDER BY id LIMIT ?"
 )

@@ -15,6 +15,7 @@ import (
 // An idempotency key that came with another request is CodeConflict.
 func (s *Store) Append(ctx context.Context, a *hook.Append) error {
 	m := &a.Message
+	cleanMessage(m)
 	u := &write{append: a, headers: encodeHeaders(m.Headers), subjects: encodeSubjects(m.Subjects), channels: encodeList(m.Channels), tags: encodeList(m.Tags)}
 	const perRow = 64
 	u.size = len(m.Body) + len(u.headers) + len(u.subjects) + len(u.channels) + len(u.tags) + perRow*len(a.Deliveries)

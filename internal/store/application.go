@@ -212,7 +212,7 @@ func deletedName(app hook.Key) string { return fmt.Sprintf("%s%d", deletedPrefix
 // DeletedApplications are the deleted applications whose messages are still to
 // be purged.
 func (s *Store) DeletedApplications(ctx context.Context) ([]hook.Key, error) {
-	const q = "SELECT CAST(substr(name, ?1 + 1) AS INTEGER) FROM meta WHERE substr(name, 1, ?1) = ?2"
+	const q = "SELECT CAST(substr(name, ?1 + 1) AS BIGINT) FROM meta WHERE substr(name, 1, ?1) = ?2"
 	keys, err := queryKeys(ctx, s.read, q, len(deletedPrefix), deletedPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("read deleted applications: %w", err)

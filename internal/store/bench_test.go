@@ -41,7 +41,7 @@ func BenchmarkAppendAndRecord(b *testing.B) {
 				Message: hook.Message{Org: DefaultOrg, App: 2, Event: hook.Event{Type: "veriff.decision.approved", Family: "veriff.decision",
 					Subjects: []hook.Subject{{Kind: "session", ID: "12df6045-3846-3e45-946a-14fa6136d78b"}}, OccurredAt: now}, ReceivedAt: now,
 					Headers: []hook.Header{{Name: "Content-Type", Value: "application/json"}, {Name: "X-Hmac-Signature", Value: "01fa3ded011bfce75672c99877a6cc1cf7aeaeda0ccb6b43fc21b60f595063c2"}}, Body: body},
-				Deliveries: []hook.Delivery{{Org: DefaultOrg, Endpoint: 1 << 40, State: hook.Pending, NextAt: now, Since: now, Holder: s.incarnation}},
+				Deliveries: []hook.Delivery{{Org: DefaultOrg, Endpoint: 1 << 40, State: hook.Pending, NextAt: now, Since: now, Holder: s.Incarnation()}},
 			}
 			rand.Read(a.Hash[:])
 			if err := s.Append(ctx, a); err != nil {

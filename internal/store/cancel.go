@@ -10,8 +10,8 @@ import (
 
 // Cancel ends a delivery of an application that is pending or held. The error
 // has CodeNotFound when the application has no such delivery, and CodeConflict
-// when it is over already, or this process has it in memory: an attempt may be
-// under way.
+// when it is over already, or a process that lives has it in memory: an attempt may
+// be under way.
 func (s *Store) Cancel(ctx context.Context, app, delivery hook.Key) error {
 	return s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
 		rows, err := tx.QueryContext(ctx, "SELECT "+deliveryColumns+" FROM deliveries WHERE id = ? AND EXISTS (SELECT 1 FROM messages m WHERE m.id = message_id AND m.app_id = ?)", delivery, app)
@@ -30,11 +30,16 @@ func (s *Store) Cancel(ctx context.Context, app, delivery hook.Key) error {
 			return err
 		}
 		rows.Close()
+		held, args := s.held()
+		busy, err := exists(ctx, tx, "SELECT 1 FROM deliveries WHERE id = ? AND state = 1 AND "+held, append([]any{delivery}, args...)...)
+		if err != nil {
+			return err
+		}
 		id := s.ids.Public(hook.KindDelivery, delivery)
 		switch {
 		case d.State != hook.Pending && d.State != hook.Held:
 			return hook.Errorf(hook.CodeConflict, "delivery %s is %s already; only what is pending or held can be canceled", id, d.State)
-		case d.State == hook.Pending && d.Holder == s.incarnation:
+		case busy:
 			return hook.Errorf(hook.CodeConflict, "delivery %s is being attempted right now; ask again when that has ended", id)
 		}
 		return one(tx.ExecContext(ctx, "UPDATE deliveries SET state = 4, holder = 0 WHERE id = ? AND state = ?", delivery, int(d.State)))

@@ -14,6 +14,9 @@ import (
 // Release each of them. next is when the endpoint's next unclaimed delivery is
 // due: in the past when limit was reached and more wait, zero when none is left.
 func (s *Store) Claim(ctx context.Context, endpoint hook.Key, now time.Time, limit int) (claimed []hook.Delivery, next time.Time, err error) {
+	if s.pg != nil {
+		return s.claimShared(ctx, endpoint, now, limit)
+	}
 	err = s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
 		claimed, next = nil, time.Time{}
 		for _, holder := range s.claimable {
@@ -59,7 +62,7 @@ func due(ctx context.Context, tx *sql.Conn, endpoint, holder hook.Key, now time.
 func (s *Store) hold(ctx context.Context, tx *sql.Conn, claimed []hook.Delivery) error {
 	for i := range claimed {
 		d := &claimed[i]
-		res, err := tx.ExecContext(ctx, "UPDATE deliveries SET holder = ? WHERE id = ? AND holder = ? AND state = 1", s.incarnation, d.ID, d.Holder)
+		res, err := tx.ExecContext(ctx, "UPDATE deliveries SET holder = ? WHERE id = ? AND holder = ? AND state = 1", s.Incarnation(), d.ID, d.Holder)
 		if err != nil {
 			return err
 		}
@@ -70,15 +73,16 @@ func (s *Store) hold(ctx context.Context, tx *sql.Conn, claimed []hook.Delivery)
 		if n != 1 {
 			return fmt.Errorf("hold delivery %d: %d rows changed", d.ID, n)
 		}
-		d.Holder = s.incarnation
+		d.Holder = s.Incarnation()
 	}
 	return nil
 }
 
 // DueByEndpoint says for each endpoint with unclaimed deliveries when the first is due.
 func (s *Store) DueByEndpoint(ctx context.Context) (map[hook.Key]time.Time, error) {
-	const q = "SELECT endpoint_id, min(next_at) FROM deliveries WHERE state = 1 AND holder <> ? GROUP BY endpoint_id"
-	rows, err := s.read.QueryContext(ctx, q, s.incarnation)
+	free, args := s.free()
+	q := "SELECT endpoint_id, min(next_at) FROM deliveries WHERE state = 1 AND " + free + " GROUP BY endpoint_id"
+	rows, err := s.read.QueryContext(ctx, q, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read due deliveries: %w", err)
 	}
@@ -118,9 +122,11 @@ func (s *Store) HeldEndpoints(ctx context.Context) ([]hook.Key, error) {
 // in memory. Those in memory are held one by one, as their turn comes.
 func (s *Store) HoldPending(ctx context.Context, endpoint hook.Key) (int64, error) {
 	var total int64
+	free, args := s.free()
+	args = append(append([]any{endpoint}, args...), stateStep)
 	for {
 		n, err := s.changeState(ctx, `UPDATE deliveries SET state = 5, holder = 0 WHERE id IN (
-			SELECT id FROM deliveries WHERE state = 1 AND endpoint_id = ? AND holder <> ? LIMIT ?)`, endpoint, s.incarnation, stateStep)
+			SELECT id FROM deliveries WHERE state = 1 AND endpoint_id = ? AND `+free+` LIMIT ?)`, args...)
 		total += n
 		if err != nil || n < stateStep {
 			return total, err
@@ -196,8 +202,9 @@ func (s *Store) ReleaseHeld(ctx context.Context, endpoint hook.Key, now time.Tim
 // It is refused while an attempt may be under way.
 func (s *Store) Resend(ctx context.Context, delivery hook.Key, now time.Time) error {
 	return s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		const q = `UPDATE deliveries SET state = 1, next_at = ?, since = ?, failures = 0, holder = 0, trigger = ? WHERE id = ? AND NOT (state = 1 AND holder = ?)`
-		res, err := tx.ExecContext(ctx, q, ms(now), ms(now), int(hook.Manual), delivery, s.incarnation)
+		held, args := s.held()
+		q := `UPDATE deliveries SET state = 1, next_at = ?, since = ?, failures = 0, holder = 0, trigger = ? WHERE id = ? AND NOT (state = 1 AND ` + held + `)`
+		res, err := tx.ExecContext(ctx, q, append([]any{ms(now), ms(now), int(hook.Manual), delivery}, args...)...)
 		if err != nil {
 			return err
 		}
@@ -217,8 +224,10 @@ func (s *Store) Deliver(ctx context.Context, d hook.Delivery) (hook.Key, error) 
 		id = s.writer.keys.Take(time.Now(), 1)
 		const q = `INSERT INTO deliveries (id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger, late)
 			VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, 0, 0, ?, 1)`
-		_, err := tx.ExecContext(ctx, q, id, d.Org, d.Message, d.Endpoint, int(d.State), ms(d.NextAt), ms(d.Since), int(d.Trigger))
-		return err
+		if _, err := tx.ExecContext(ctx, q, id, d.Org, d.Message, d.Endpoint, int(d.State), ms(d.NextAt), ms(d.Since), int(d.Trigger)); err != nil || s.pg == nil {
+			return err
+		}
+		return insertPostings(ctx, tx, []posting{{d.Endpoint, term(termDelivery), id}}) // there is no indexer
 	})
 	return id, err
 }

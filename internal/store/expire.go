@@ -31,7 +31,7 @@ func (s *Store) expireSome(ctx context.Context, now time.Time) (n int, err error
 		if n = len(due); err != nil || n == 0 {
 			return err
 		}
-		return securely(ctx, tx, func() error {
+		return s.securely(ctx, tx, func() error {
 			if _, err := expunge(ctx, tx, due); err != nil {
 				return err
 			}
@@ -49,7 +49,7 @@ func (s *Store) expireSome(ctx context.Context, now time.Time) (n int, err error
 // Once says whether something is done for the first time in the life of the
 // store, and notes that it was.
 func (s *Store) Once(ctx context.Context, what string) (first bool, err error) {
-	n, err := s.changeState(ctx, "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING", "once "+what, ms(time.Now()))
+	n, err := s.changeState(ctx, "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING", "once "+what, s.fact(ms(time.Now())))
 	if err != nil {
 		return false, fmt.Errorf("note %s: %w", what, err)
 	}

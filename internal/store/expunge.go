@@ -39,7 +39,11 @@ func (s *Store) MessageInfo(ctx context.Context, app, id hook.Key) (m hook.Messa
 
 // securely runs f while SQLite overwrites what it deletes: what is expunged must
 // not stay readable in the free pages of the file.
-func securely(ctx context.Context, tx *sql.Conn, f func() error) error {
+// PostgreSQL has no such way: there the old rows are gone when it has vacuumed.
+func (s *Store) securely(ctx context.Context, tx *sql.Conn, f func() error) error {
+	if s.pg != nil {
+		return f()
+	}
 	if _, err := tx.ExecContext(ctx, "PRAGMA secure_delete = ON"); err != nil {
 		return err
 	}
@@ -77,7 +81,7 @@ func (s *Store) ExpungeBodies(ctx context.Context, app hook.Key, keys []hook.Key
 			if err != nil {
 				return err
 			}
-			return securely(ctx, tx, func() error {
+			return s.securely(ctx, tx, func() error {
 				_, err := expunge(ctx, tx, found)
 				return err
 			})
@@ -140,7 +144,7 @@ func (s *Store) PurgeBodies(ctx context.Context, app, cursor hook.Key, limit int
 		messages = messages[len(step):]
 		bodies := 0
 		err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-			return securely(ctx, tx, func() (err error) {
+			return s.securely(ctx, tx, func() (err error) {
 				bodies, err = expunge(ctx, tx, step)
 				return err
 			})
@@ -190,7 +194,7 @@ func (s *Store) messagesOf(ctx context.Context, app, cursor hook.Key, limit int)
 func (s *Store) ExpungeResponse(ctx context.Context, attempt hook.Key) error {
 	var n int64
 	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		return securely(ctx, tx, func() error {
+		return s.securely(ctx, tx, func() error {
 			res, err := tx.ExecContext(ctx, "UPDATE attempts SET response = ? WHERE id = ?", []byte(expunged), attempt)
 			if err != nil {
 				return err

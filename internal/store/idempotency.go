@@ -138,6 +138,9 @@ func (w *writer) gatherRequest(a *hook.Append, message hook.Key, now time.Time) 
 // key, by the hash of the key, and whether there was one within the window. Of a
 // request that made a message, it has the message only.
 func (s *Store) Idempotent(ctx context.Context, hash hook.Hash) (hook.Answer, bool, error) {
+	if s.pg != nil {
+		return s.sharedAnswer(ctx, hash)
+	}
 	x, known := s.writer.requests.find(hash, time.Now())
 	if !known {
 		return hook.Answer{}, false, nil
@@ -169,6 +172,9 @@ func (s *Store) KeepAnswer(ctx context.Context, org hook.Key, i hook.Idempotency
 		return fmt.Errorf("keep answer: %w", err)
 	}
 	w := s.writer
+	if s.pg != nil {
+		return s.keepSharedAnswer(ctx, org, i, status, answer)
+	}
 	err = w.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
 		now := time.Now()
 		if x, known := w.asked(i.Hash, now); known {

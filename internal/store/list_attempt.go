@@ -70,7 +70,7 @@ func attemptLegs(q *hook.AttemptQuery, f *messageFilter, old, tail span) []leg {
 	fresh.keep.add("WHERE d.endpoint_id = ?", q.Endpoint)
 	f.where(&fresh.keep, "m")
 	if q.Delivered != nil {
-		fresh.keep.add(" AND (c.outcome = ?) = ?", hook.OutcomeDelivered, *q.Delivered)
+		fresh.keep.add(" AND CASE WHEN c.outcome = ? THEN 1 ELSE 0 END = ?", hook.OutcomeDelivered, *q.Delivered)
 	}
 	switch {
 	case q.Class < 0:
@@ -126,8 +126,8 @@ func attemptsOfMessage(ctx context.Context, tx *sql.Tx, q *hook.AttemptQuery, f 
 
 // sqlChains gives the newest attempt of each delivery of a message, or of its
 // deliveries to one endpoint.
-const sqlChains = `SELECT last_attempt FROM deliveries WHERE id > ? AND id <= ? AND (? = 0 OR endpoint_id = ?) AND last_attempt <> 0
-	UNION ALL SELECT last_attempt FROM deliveries WHERE late = 1 AND message_id = ? AND (? = 0 OR endpoint_id = ?) AND last_attempt <> 0`
+const sqlChains = `SELECT last_attempt FROM deliveries WHERE id > ? AND id <= ? AND (CAST(? AS BIGINT) = 0 OR endpoint_id = ?) AND last_attempt <> 0
+	UNION ALL SELECT last_attempt FROM deliveries WHERE late = 1 AND message_id = ? AND (CAST(? AS BIGINT) = 0 OR endpoint_id = ?) AND last_attempt <> 0`
 
 const sqlAttempts = `SELECT a.id, a.delivery_id, d.message_id, d.endpoint_id, a.previous, a.number, a.trigger, a.at, a.duration, a.outcome, a.status, a.response,
 	coalesce(a.reason, '') FROM attempts a CROSS JOIN deliveries d ON d.id = a.delivery_id WHERE `

@@ -58,7 +58,7 @@ func fewPending(ctx context.Context, tx *sql.Tx, endpoint hook.Key, states []hoo
 	return n <= pendingSorted, err
 }
 
-const sqlCountSomePending = "SELECT count(*) FROM (SELECT 1 FROM deliveries INDEXED BY deliveries_pending WHERE state = 1 AND endpoint_id = ? LIMIT ?)"
+const sqlCountSomePending = "SELECT count(*) FROM (SELECT 1 FROM deliveries INDEXED BY deliveries_pending WHERE state = 1 AND endpoint_id = ? LIMIT ?) AS few"
 
 // fromStates are the queries of deliveries in states that have indexes of their
 // own, which are up to date with every commit; ok is false when a state has none.

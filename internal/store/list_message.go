@@ -28,9 +28,9 @@ type messageFilter struct {
 }
 
 func newMessageFilter(types []string, channel, tag string) messageFilter {
-	types = slices.Clone(types)
+	types = slices.Clone(cleanList(types))
 	slices.Sort(types)
-	return messageFilter{slices.Compact(types), channel, tag}
+	return messageFilter{slices.Compact(types), clean(channel), clean(tag)}
 }
 
 func (f *messageFilter) empty() bool { return len(f.types) == 0 && f.channel == "" && f.tag == "" }
@@ -232,12 +232,12 @@ func searchBodies(ctx context.Context, tx *sql.Tx, list []hook.Message, text str
 	return found, 0, nil
 }
 
-const sqlSearchBody = "SELECT instr(body, ?1) > 0, CASE WHEN ?2 AND instr(body, ?1) > 0 THEN body END FROM bodies WHERE message_id = ?3"
+const sqlSearchBody = "SELECT instr(body, ?1) > 0, CASE WHEN ?2 <> 0 AND instr(body, ?1) > 0 THEN body END FROM bodies WHERE message_id = ?3"
 
 // ListBySubject lists the messages of an organization that are about one
 // subject, without bodies. Pages and next are as in ListMessagesOf.
 func (s *Store) ListBySubject(ctx context.Context, org hook.Key, kind, id string, page hook.Page) (list []hook.Message, next hook.Key, err error) {
-	subject := hook.Subject{Kind: kind, ID: id}
+	subject := hook.Subject{Kind: clean(kind), ID: clean(id)}
 	err = s.view(ctx, func(tx *sql.Tx) error {
 		old, tail, err := bounds(ctx, tx, spanOf(hook.Range{}, page), indexedMessages, sqlOldestMessage)
 		if err != nil {
@@ -268,6 +268,7 @@ func subjectLegs(org hook.Key, subject hook.Subject, old, tail span) []leg {
 // error has hook.CodeNotFound when there is none. It looks at every message that is
 // not in the index yet, however many: an answer has no next page.
 func (s *Store) MessageByEventID(ctx context.Context, app hook.Key, eventID string) (k hook.Key, err error) {
+	eventID = clean(eventID)
 	err = s.view(ctx, func(tx *sql.Tx) error {
 		mark, err := indexed(ctx, tx, indexedMessages)
 		if err != nil {

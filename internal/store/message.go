@@ -83,37 +83,50 @@ func (s *Store) Message(ctx context.Context, k hook.Key) (*hook.Message, error) 
 	return nil, hook.Errorf(hook.CodeNotFound, "there is no message %s", s.ids.Public(hook.KindMessage, k))
 }
 
-// ListMessages lists messages without bodies, the newest first.
-func (s *Store) ListMessages(ctx context.Context, f hook.MessageFilter) ([]hook.Message, error) {
-	where, args := []string{"1 = 1"}, []any{}
-	if f.App != 0 {
-		where, args = append(where, "m.app_id = ?"), append(args, f.App)
-	}
-	if f.Before != 0 {
-		where, args = append(where, "m.id < ?"), append(args, f.Before)
-	}
-	if len(f.Types) > 0 {
-		var any []string
-		for _, t := range f.Types {
-			any, args = append(any, "m.event_type GLOB ?"), append(args, t) // types have no other character that GLOB knows
-		}
-		where = append(where, "("+strings.Join(any, " OR ")+")")
-	}
-	q := "SELECT " + messageColumns + " FROM " + messageTables + " WHERE " + strings.Join(where, " AND ") + " ORDER BY m.id DESC LIMIT ?"
-	rows, err := s.read.QueryContext(ctx, q, append(args, f.Limit)...)
+// OrgMessage reads a message of an organization, of whichever application, with
+// its body, which is nil when it was deleted. CodeNotFound when the organization
+// has no message with this key.
+func (s *Store) OrgMessage(ctx context.Context, org, id hook.Key) (m hook.Message, err error) {
+	var found []hook.Message
+	err = s.view(ctx, func(tx *sql.Tx) error {
+		found, err = fetchMessages(ctx, tx, []hook.Key{id}, true)
+		return err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("list messages: %w", err)
+		return m, fmt.Errorf("read message: %w", err)
 	}
-	defer rows.Close()
-	var list []hook.Message
-	for rows.Next() {
-		m, err := scanMessage(rows)
-		if err != nil {
-			return nil, fmt.Errorf("list messages: %w", err)
-		}
-		list = append(list, m)
+	if len(found) == 0 || found[0].Org != org {
+		return m, s.missing("message", hook.KindMessage, id)
 	}
-	return list, rows.Err()
+	return found[0], nil
+}
+
+// ListMessages lists messages of one organization without bodies, in the order of
+// their keys, the newest first unless the page asks for ascending order. It walks
+// over the messages of everyone, which needs no index; of one application with
+// exact event types ListMessagesOf is quicker. Pages, next and the bounds of a
+// call are as there.
+func (s *Store) ListMessages(ctx context.Context, f hook.MessageFilter) (list []hook.Message, next hook.Key, err error) {
+	l := leg{span: spanOf(f.Range, f.Page), most: tailRows, from: []query{{text: "SELECT id, org_id, app_id, event_type FROM messages WHERE true"}}}
+	l.keep.add("WHERE c.org_id = ?", f.Org)
+	if f.App != 0 {
+		l.keep.add(" AND c.app_id = ?", f.App)
+	}
+	if len(f.Types) > 0 { // types have no character but * that GLOB knows
+		l.keep.add(" AND (c.event_type GLOB ?"+strings.Repeat(" OR c.event_type GLOB ?", len(f.Types)-1)+")", anys(f.Types)...)
+	}
+	err = s.view(ctx, func(tx *sql.Tx) error {
+		w := newWalk(tx, f.Page.Ascending, l)
+		list, next, err = collect(ctx, w, f.Page.Limit, 0, messageKey, func(keys []hook.Key) ([]hook.Message, hook.Key, error) {
+			found, err := fetchMessages(ctx, tx, keys, false)
+			return found, 0, err
+		})
+		return err
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("list messages: %w", err)
+	}
+	return list, next, nil
 }
 
 const deliveryColumns = "id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger"

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"hash/fnv"
 	"strconv"
 
@@ -94,4 +95,10 @@ func attemptTerms(q *hook.AttemptQuery) (terms []int64) {
 		}
 	}
 	return terms
+}
+
+// comparePostings is the order of the table: what is written together should lie
+// together.
+func comparePostings(a, b posting) int {
+	return cmp.Or(cmp.Compare(a.owner, b.owner), cmp.Compare(a.term, b.term), cmp.Compare(a.id, b.id))
 }

@@ -74,7 +74,7 @@ func (s *Store) purge(ctx context.Context, messages []fanned) (n int, err error)
 		step := messages[:min(expungeStep, len(messages))]
 		messages = messages[len(step):]
 		err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-			return securely(ctx, tx, func() error {
+			return s.securely(ctx, tx, func() error {
 				for _, m := range step {
 					if err := purgeMessage(ctx, tx, m); err != nil {
 						return err

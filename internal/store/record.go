@@ -15,6 +15,7 @@ func (s *Store) Record(ctx context.Context, records []*hook.Record) error {
 		size += 64
 		if r.Attempt != nil {
 			size += len(r.Attempt.Response)
+			r.Attempt.Reason = clean(r.Attempt.Reason)
 		}
 	}
 	return s.writer.do(ctx, &write{records: records, size: size})

@@ -27,6 +27,7 @@ func (s *Store) Reject(ctx context.Context, r *hook.Rejected) error {
 	if !r.Quarantined && len(r.Body) > RejectedBody {
 		r.Body = r.Body[:RejectedBody]
 	}
+	r.Reason, r.Remote, r.Method, r.URL = clean(r.Reason), clean(r.Remote), clean(r.Method), clean(r.URL)
 	return s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
 		if r.Quarantined {
 			if err := quarantineRoom(ctx, tx, r); err != nil {
@@ -61,7 +62,7 @@ func trimRejected(ctx context.Context, tx *sql.Conn, source hook.Key) error {
 	const q = `DELETE FROM rejected WHERE id IN (
 		SELECT id FROM (
 			SELECT id, quarantined, accepted, row_number() OVER newest AS n, sum(length(body)) OVER newest AS bytes
-			FROM rejected WHERE source_id = ? WINDOW newest AS (ORDER BY id DESC))
+			FROM rejected WHERE source_id = ? WINDOW newest AS (ORDER BY id DESC)) AS sized
 		WHERE (n > ? OR bytes > ?) AND (quarantined = 0 OR accepted <> 0))`
 	_, err := tx.ExecContext(ctx, q, source, RejectedRows, RejectedBytes)
 	return err

@@ -83,7 +83,7 @@ func prepareRows(ctx context.Context, conn *sql.Conn) (r rowWriters, err error) 
 		}
 	}
 	r.duplicate, err = conn.PrepareContext(ctx, `INSERT INTO duplicates (message_id, org_id, count, last_at) VALUES (?, ?, 1, ?)
-		ON CONFLICT (message_id) DO UPDATE SET count = count + 1, last_at = excluded.last_at`)
+		ON CONFLICT (message_id) DO UPDATE SET count = duplicates.count + 1, last_at = excluded.last_at`)
 	if err != nil {
 		return r, fmt.Errorf("prepare duplicate: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"math"
 
 	"github.com/sigpost/sigpost/internal/hook"
 )
@@ -65,7 +66,7 @@ func (s *Store) unseal(sealed []byte, context string) ([]byte, error) {
 // sealSecret is a secret as table secrets keeps it: value and sealed.
 func (s *Store) sealSecret(secret hook.Secret) (value any, sealed int, err error) {
 	if s.seal == nil {
-		return secret.Reveal(), 0, nil
+		return []byte(secret.Reveal()), 0, nil
 	}
 	raw, err := s.seal.Seal([]byte(secret.Reveal()), secretContext)
 	if err != nil {
@@ -130,16 +131,22 @@ func (s *Store) sealOld(ctx context.Context) (n int, err error) {
 		return 0, fmt.Errorf("seal secrets: %w", err)
 	}
 	defer conn.Close()
-	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+	begin := "BEGIN IMMEDIATE"
+	if s.pg != nil {
+		begin = "BEGIN"
+	}
+	if _, err := conn.ExecContext(ctx, begin); err != nil {
 		return 0, fmt.Errorf("seal secrets: %w", err)
 	}
-	n, err = s.moveHeaders(ctx, conn)
+	if s.pg == nil { // which never had them there
+		n, err = s.moveHeaders(ctx, conn)
+	}
 	for _, v := range sealedValues {
 		if err != nil || s.seal == nil {
 			break
 		}
 		var step int
-		step, _, err = s.resealStep(ctx, conn, v, v.clear, 0, -1)
+		step, _, err = s.resealStep(ctx, conn, v, v.clear, 0, math.MaxInt32)
 		n += step
 	}
 	if err != nil {

@@ -25,6 +25,9 @@ type FileSource struct {
 // with what they still had to get when prune is set. It is one transaction.
 func (s *Store) ApplyFile(ctx context.Context, file []FileSource, prune bool) error {
 	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
+		if err := s.alone(ctx, tx); err != nil {
+			return err
+		}
 		a := applying{store: s, tx: tx, keys: s.writer.keys, now: time.Now()}
 		if err := a.check(ctx, file); err != nil {
 			return err

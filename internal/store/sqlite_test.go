@@ -225,7 +225,7 @@ func TestOpenAfterACrashReadsTheLogAndClosesTheFilesToOthers(t *testing.T) {
 	dir := crashed(t)
 	s := openDir(t, dir)
 	defer s.Close()
-	list, err := s.ListMessages(context.Background(), hook.MessageFilter{Limit: 10})
+	list, _, err := s.ListMessages(context.Background(), hook.MessageFilter{Org: 1, Page: hook.Page{Limit: 10}})
 	if err != nil || len(list) != 1 {
 		t.Errorf("%d messages after a crash, %v", len(list), err)
 	}

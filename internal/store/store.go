@@ -1,8 +1,10 @@
 // Package store keeps everything that Sigpost must not lose, in one SQLite
-// file, and is the queue as well: what is due is a row, and a process that
-// holds a delivery in memory is named in it. All SQL stands here.
+// file or in a PostgreSQL that many nodes share, and is the queue as well: what is
+// due is a row, and a process that holds a delivery in memory is named in it. All
+// SQL stands here: one text for both engines, and what only one of them does in
+// dialect_sqlite.go, dialect_postgres.go and the files postgres_….go.
 //
-// One goroutine writes. What queued while the last transaction ran becomes the
+// One goroutine of a process writes. What queued while the last transaction ran becomes the
 // next one, so the cost of reaching the disk is shared without a timer.
 // Readers have connections of their own and never wait for the writer.
 package store
@@ -18,7 +20,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -35,9 +39,13 @@ const DefaultOrg hook.Key = 1
 
 // Options say where the store is.
 type Options struct {
-	// Dir is the data directory; it is made when it is missing.
+	// URL is that of a PostgreSQL database (postgres://…), which many nodes may
+	// share. Empty means SQLite in Dir.
+	URL string
+	// Dir is the data directory of SQLite; it is made when it is missing.
 	Dir string
-	// Node is this process among those that share a store (0–255).
+	// Node is this process among those that share a store (0–255). On PostgreSQL
+	// it is not looked at: each node takes a number that is free.
 	Node uint8
 	Log  *slog.Logger
 	// Committed is told of each commit: how many rows of work it had and how
@@ -46,6 +54,8 @@ type Options struct {
 	// Seal encrypts secrets, endpoint headers and kept answers. Nil keeps them
 	// in clear, which is for tests.
 	Seal Sealer
+
+	age time.Duration // how long an incarnation is alive without a beat; 0: 20 s
 }
 
 // Sealer encrypts what must stay secret at rest. context binds a value to its
@@ -55,29 +65,34 @@ type Sealer interface {
 	Open(sealed []byte, context string) ([]byte, error)
 }
 
-// Store is an open data directory, locked against other processes. Safe for
-// concurrent use. Close it.
+// Store is an open data directory, locked against other processes, or this node's
+// part in a PostgreSQL database. Safe for concurrent use. Close it.
 type Store struct {
 	read        *sql.DB
 	write       *sql.DB
-	lock        *flock.Flock
+	lock        *flock.Flock // of the directory
 	writer      *writer
 	checkpoints *checkpointer
+	pg          *postgres // nil on SQLite
 	ids         *hook.IDs
-	seal        Sealer // nil: values are kept in clear
-	incarnation hook.Key
-	// claimable are the holders whose deliveries this process may take: nobody,
-	// and every incarnation before this one.
+	seal        Sealer       // nil: values are kept in clear
+	incarnation atomic.Int64 // a hook.Key
+	// claimable are the holders whose deliveries this process may take on SQLite:
+	// nobody, and every incarnation before this one.
 	claimable []hook.Key
 
 	closing sync.Once
 	closed  error // what closing gave
 }
 
-// Open locks the directory, brings the schema up to date and begins a new
-// incarnation. The error is an *hook.Error with the way out when another
-// process has the directory, the file is damaged, or a newer version made it.
+// Open locks the directory or connects to the database, brings the schema up to
+// date and begins a new incarnation. The error is an *hook.Error with the way out
+// when another process has the directory, the file is damaged, the database does not
+// answer, or a newer version made it.
 func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.URL != "" {
+		return openPostgres(ctx, o)
+	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, hook.Errorf(hook.CodeInvalid, "make data directory %s: %w; name a directory that this user can write to with --data", o.Dir, err)
 	}
@@ -134,13 +149,18 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 	return mark(o.Dir)
 }
 
-// migrate brings the schema up to date, and refuses one from the future.
+// migrate brings the schema of SQLite up to date.
 func migrate(ctx context.Context, db *sql.DB) error {
-	files, err := fs.Sub(migrations, "migrations")
+	return migrateFrom(ctx, goose.DialectSQLite3, db, migrations, "migrations")
+}
+
+// migrateFrom brings the schema up to date, and refuses one from the future.
+func migrateFrom(ctx context.Context, dialect goose.Dialect, db *sql.DB, from fs.FS, dir string) error {
+	files, err := fs.Sub(from, dir)
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithTableName("schema_versions"))
+	p, err := goose.NewProvider(dialect, db, files, goose.WithTableName("schema_versions"))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
@@ -195,7 +215,7 @@ func (s *Store) begin(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	s.incarnation = hook.NewKeySequence(o.Node, last).Take(now, 1)
+	s.incarnation.Store(int64(hook.NewKeySequence(o.Node, last).Take(now, 1)))
 	const forget = `DELETE FROM incarnations WHERE id NOT IN (SELECT holder FROM deliveries WHERE state = 1)`
 	if _, err := s.write.ExecContext(ctx, forget); err != nil {
 		return fmt.Errorf("forget incarnations: %w", err)
@@ -205,11 +225,15 @@ func (s *Store) begin(ctx context.Context, o Options) error {
 		return fmt.Errorf("read incarnations: %w", err)
 	}
 	s.claimable = append(s.claimable, 0)
-	_, err = s.write.ExecContext(ctx, "INSERT INTO incarnations (id, node, started_at) VALUES (?, ?, ?)", s.incarnation, o.Node, ms(now))
+	_, err = s.write.ExecContext(ctx, "INSERT INTO incarnations (id, node, started_at) VALUES (?, ?, ?)", s.Incarnation(), o.Node, ms(now))
 	if err != nil {
 		return fmt.Errorf("begin incarnation: %w", err)
 	}
-	_, err = s.write.ExecContext(ctx, "INSERT INTO organizations (id, name, created_at) VALUES (?, 'default', ?) ON CONFLICT DO NOTHING", DefaultOrg, ms(now))
+	return s.addDefaultOrg(ctx, now)
+}
+
+func (s *Store) addDefaultOrg(ctx context.Context, now time.Time) error {
+	_, err := s.write.ExecContext(ctx, "INSERT INTO organizations (id, name, created_at) VALUES (?, 'default', ?) ON CONFLICT DO NOTHING", DefaultOrg, ms(now))
 	if err != nil {
 		return fmt.Errorf("make default organization: %w", err)
 	}
@@ -220,15 +244,17 @@ func (s *Store) begin(ctx context.Context, o Options) error {
 // the clock went back while the process was down.
 func (s *Store) lastKey(ctx context.Context) (hook.Key, error) {
 	var last hook.Key
-	const q = `SELECT max(
-		(SELECT coalesce(max(id), 0) FROM incarnations), (SELECT coalesce(max(id), 0) FROM endpoints),
-		(SELECT coalesce(max(id), 0) FROM sources),      (SELECT coalesce(max(id), 0) FROM applications),
-		(SELECT coalesce(max(id), 0) FROM secrets),      (SELECT coalesce(max(id), 0) FROM rejected),
-		(SELECT coalesce(max(id), 0) FROM messages),     (SELECT coalesce(max(message_id), 0) FROM dedupe),
-		(SELECT coalesce(max(id), 0) FROM deliveries),   (SELECT coalesce(max(id), 0) FROM attempts),
-		(SELECT coalesce(max(id), 0) FROM tokens),       (SELECT coalesce(max(id), 0) FROM tasks),
-		(SELECT coalesce(max(id), 0) FROM idempotency),  (SELECT coalesce(max(id), 0) FROM organizations),
-		(SELECT coalesce(max(value), 0) FROM meta WHERE name IN ('indexed_messages', 'indexed_deliveries', 'indexed_attempts')))`
+	q := `SELECT coalesce(max(id), 0) FROM (SELECT max(id) AS id FROM incarnations UNION ALL SELECT max(id) FROM endpoints
+		UNION ALL SELECT max(id) FROM sources     UNION ALL SELECT max(id) FROM applications
+		UNION ALL SELECT max(id) FROM secrets     UNION ALL SELECT max(id) FROM rejected
+		UNION ALL SELECT max(id) FROM messages    UNION ALL SELECT max(message_id) FROM dedupe
+		UNION ALL SELECT max(id) FROM deliveries  UNION ALL SELECT max(id) FROM attempts
+		UNION ALL SELECT max(id) FROM tokens      UNION ALL SELECT max(id) FROM tasks
+		UNION ALL SELECT max(id) FROM idempotency UNION ALL SELECT max(id) FROM organizations`
+	if s.pg == nil { // where the marks of the indexer are those of rows
+		q += " UNION ALL SELECT max(value) FROM meta WHERE name IN ('indexed_messages', 'indexed_deliveries', 'indexed_attempts')"
+	}
+	q += ") AS highest"
 	if err := s.write.QueryRowContext(ctx, q).Scan(&last); err != nil {
 		return 0, fmt.Errorf("read highest key: %w", err)
 	}
@@ -238,14 +264,17 @@ func (s *Store) lastKey(ctx context.Context) (hook.Key, error) {
 // IDs turns this store's keys into public ids and back.
 func (s *Store) IDs() *hook.IDs { return s.ids }
 
-// Incarnation is the holder under which this process has deliveries in memory.
-func (s *Store) Incarnation() hook.Key { return s.incarnation }
+// Incarnation is the holder under which this process has deliveries in memory. On
+// PostgreSQL it changes when the process was taken for dead (see Beat), so ask each time.
+func (s *Store) Incarnation() hook.Key { return hook.Key(s.incarnation.Load()) }
 
-// Close writes what is queued, brings the write-ahead log home and unlocks the directory.
-// Closing again does nothing.
+// Close writes what is queued, brings the write-ahead log home and unlocks the
+// directory, or hands over what this node holds to others. Closing again does nothing.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
-		s.checkpoints.stop()
+		if s.checkpoints != nil {
+			s.checkpoints.stop()
+		}
 		s.writer.stop()
 		s.closed = s.closeFiles()
 	})
@@ -253,6 +282,9 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) closeFiles() error {
+	if s.pg != nil {
+		return s.closePostgres()
+	}
 	var errs []error
 	if s.writer != nil {
 		errs = append(errs, s.writer.close())
@@ -314,7 +346,15 @@ func (s *Store) Ping(ctx context.Context) error {
 		return fmt.Errorf("read store: %w", err)
 	}
 	return s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO meta (name, value) VALUES ('checked_at', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", ms(time.Now()))
+		_, err := tx.ExecContext(ctx, "INSERT INTO meta (name, value) VALUES ('checked_at', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", s.fact(ms(time.Now())))
 		return err
 	})
+}
+
+// fact is a number as table meta keeps it, whose column has bytes.
+func (s *Store) fact(n int64) any {
+	if s.pg != nil {
+		return strconv.AppendInt(nil, n, 10)
+	}
+	return n
 }

@@ -100,14 +100,19 @@ func (l *leg) rows(ascending bool) (q query) {
 
 // found is the query of the first n keys that the leg keeps. SQLite makes the
 // rows of the inner query one by one, as the outer one asks for them, so their
-// order is that of the result and those after the n-th are never looked at.
+// order is that of the result and those after the n-th are never looked at. PostgreSQL
+// is told the order, and its plan makes them one by one as well.
 func (l *leg) found(ascending bool, n int) (q query) {
 	q.add("SELECT c.id FROM (")
 	from := l.rows(ascending)
 	q.add(from.text, from.args...)
 	q.add(") AS c ")
 	q.add(l.keep.text, l.keep.args...)
-	q.add(" LIMIT ?", n)
+	if ascending {
+		q.add(" /*pg ORDER BY c.id */ LIMIT ?", n)
+	} else {
+		q.add(" /*pg ORDER BY c.id DESC */ LIMIT ?", n)
+	}
 	return q
 }
 
@@ -116,7 +121,7 @@ func (l *leg) end(ascending bool) (q query) {
 	q.add("SELECT id FROM (")
 	from := l.rows(ascending)
 	q.add(from.text, from.args...)
-	q.add(") LIMIT 1 OFFSET ?", l.most-1)
+	q.add(") AS c LIMIT 1 OFFSET ?", l.most-1)
 	return q
 }
 

@@ -38,7 +38,8 @@ type write struct {
 	done chan struct{}
 }
 
-// writer owns the one connection that writes. Everything it has is used by its
+// writer owns the one connection that writes. The files of its engine say how a
+// batch is written: append.go and record.go on SQLite, postgres_write.go on PostgreSQL. Everything it has is used by its
 // own goroutine only, so nothing here is locked.
 type writer struct {
 	conn     *sql.Conn
@@ -55,6 +56,7 @@ type writer struct {
 	rows      rowWriters
 	begin     *sql.Stmt
 	commit    *sql.Stmt
+	pg        *pgWriter // nil on SQLite, which has all of the above
 	log       *slog.Logger
 	committed func(rows int, took time.Duration)
 	wrote     chan struct{} // something was, since the checkpointer looked
@@ -77,20 +79,9 @@ func (s *Store) startWriter(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("connect writer: %w", err)
 	}
-	w := &writer{
-		conn:          conn,
-		queue:         make(chan *write, queueLength),
-		closing:       make(chan struct{}),
-		finished:      make(chan struct{}),
-		keys:          hook.NewKeySequence(o.Node, last),
-		seen:          seen,
-		requests:      requests,
-		fresh:         map[hook.Hash]hook.Key{},
-		freshRequests: map[hook.Hash]request{},
-		log:           o.Log,
-		committed:     o.Committed,
-		wrote:         make(chan struct{}, 1),
-	}
+	w := newWriter(o, hook.NewKeySequence(o.Node, last))
+	w.conn, w.seen, w.requests = conn, seen, requests
+	w.fresh, w.freshRequests = map[hook.Hash]hook.Key{}, map[hook.Hash]request{}
 	s.writer = w
 	if w.begin, err = conn.PrepareContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("prepare writer: %w", err)
@@ -103,6 +94,18 @@ func (s *Store) startWriter(ctx context.Context, o Options) error {
 	}
 	go w.run()
 	return nil
+}
+
+func newWriter(o Options, keys *hook.KeySequence) *writer {
+	return &writer{
+		queue:     make(chan *write, queueLength),
+		closing:   make(chan struct{}),
+		finished:  make(chan struct{}),
+		keys:      keys,
+		log:       o.Log,
+		committed: o.Committed,
+		wrote:     make(chan struct{}, 1),
+	}
 }
 
 // do queues one unit of work and waits until it is on disk or has failed. Once
@@ -241,6 +244,9 @@ func (w *writer) transact(batch []*write) {
 // try runs the batch in one transaction. Work is ordered by table, not by
 // arrival: the rows of one table are written together.
 func (w *writer) try(batch []*write) (err error) {
+	if w.pg != nil {
+		return w.pg.try(batch)
+	}
 	ctx := context.Background() // never cut a transaction short
 	clear(w.fresh)
 	clear(w.freshRequests)

@@ -82,6 +82,21 @@ func (p *Process) Ready(ctx context.Context, url string, limit time.Duration) er
 	}
 }
 
+// Wait waits until the process has ended by itself; that it failed is an error. When ctx
+// ends first, the process is killed.
+func (p *Process) Wait(ctx context.Context) error {
+	defer p.Kill()
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if p.err != nil {
+		return fmt.Errorf("%s failed (%w)%s", p.cmd.Path, p.err, p.tail())
+	}
+	return nil
+}
+
 // Stop asks the process to end (SIGTERM), waits for it, and says what it took. It is an
 // error if the process had ended already, ends with a failure, or is not gone after limit;
 // then it is killed.

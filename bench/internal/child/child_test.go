@@ -1,6 +1,8 @@
 package child
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -34,6 +36,7 @@ func TestMain(m *testing.M) {
 	case "be-gone":
 		fmt.Println("no such port")
 		os.Exit(2)
+	case "be-done":
 	case "be-stubborn":
 		fmt.Println("not now")
 		select {}
@@ -122,5 +125,26 @@ func TestStopReportsAProcessThatEndedByItself(t *testing.T) {
 	<-p.done
 	if _, err := p.Stop(time.Second); err == nil || !strings.Contains(err.Error(), "ended by itself") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestWaitEndsWithTheProcessOrTheContext(t *testing.T) {
+	t.Parallel()
+	if err := start(t, "be-done").Wait(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := start(t, "be-gone").Wait(t.Context()); err == nil || !strings.Contains(err.Error(), "no such port") {
+		t.Errorf("error %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	p := start(t, "be-stubborn")
+	if err := p.Wait(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	select {
+	case <-p.done:
+	default:
+		t.Error("it is still there")
 	}
 }

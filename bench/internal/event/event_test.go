@@ -86,3 +86,33 @@ func TestWriteAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations per event", n)
 	}
 }
+
+func TestMessageBookSignsTheWholeRequest(t *testing.T) {
+	t.Parallel()
+	book := NewMessageBook("secret", 5, `{"a":1,"payload":`, `{"payload":`)
+	body, sig := make([]byte, book.Longest()), make([]byte, SignatureLen)
+	for n, length := range []int{Size + 18, Size + 12, Size + 18} {
+		got := body[:book.Write(body, sig, uint64(n))]
+		mac := hmac.New(sha256.New, []byte("secret"))
+		mac.Write(got)
+		if want := hex.EncodeToString(mac.Sum(nil)); string(sig) != want || len(got) != length || !json.Valid(got) {
+			t.Errorf("event %d: %d bytes, signature %s, want %d and %s: %s", n, len(got), sig, length, want, got)
+		}
+	}
+}
+
+func TestIdempotencyKeysAreOfTheSDKsFormAndDiffer(t *testing.T) {
+	t.Parallel()
+	form := regexp.MustCompile(`^auto_[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	seen := map[string]bool{}
+	for n := range uint64(10000) {
+		key := IdempotencyKey(n)
+		if !form.MatchString(key) {
+			t.Fatalf("key %q", key)
+		}
+		seen[key] = true
+	}
+	if len(seen) != 10000 {
+		t.Errorf("%d different keys, want 10000", len(seen))
+	}
+}

@@ -101,6 +101,16 @@ func putUUID(dst []byte, hi, lo uint64) {
 	dst[8], dst[13], dst[18], dst[23] = '-', '-', '-', '-'
 }
 
+// IdempotencyKey is the key of the request that sends event n, as the SDKs make one for each:
+// "auto_" and a UUID.
+func IdempotencyKey(n uint64) string {
+	const prefix = "auto_"
+	var key [len(prefix) + uuidLen]byte
+	copy(key[:], prefix)
+	putUUID(key[len(prefix):], mix(^mix(2*n)), mix(^mix(2*n+1)))
+	return string(key[:])
+}
+
 // mix is the output step of SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom
 // number generators", 2014). It is a bijection, so different numbers never give the same
 // session, and neighbours look unrelated, so no store profits from ordered ids.

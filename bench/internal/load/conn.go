@@ -1,5 +1,6 @@
-// Package load sends signed events over keep-alive connections and times the answers, as
-// fast as they are answered (Closed) or at a fixed rate (Open). It uses net/http, as
+// Package load sends signed events, or messages of the API, over keep-alive connections and
+// times the answers, as fast as they are answered (Closed) or at a fixed rate (Open). It
+// also asks for lists (Round). It uses net/http, as
 // those who send webhooks do; what that costs is part of every figure that is measured
 // at full load on the same cores, and the table shows it.
 package load
@@ -15,31 +16,46 @@ import (
 	"github.com/sigpost/sigpost/bench/internal/event"
 )
 
-// conn is one keep-alive connection with its request, of which only the signature and the
-// body change.
+// conn is one keep-alive connection with its request, of which only the signature, or the
+// idempotency key, and the body change.
 type conn struct {
 	transport *http.Transport
 	url       *url.URL
 	book      *event.Book
+	accepts   int // the status of an accepted event
 	header    http.Header
 	sig       [event.SignatureLen]byte
-	body      [event.Size]byte
+	body      []byte
 }
 
-// dial prepares a connection whose requests go to path.
-func dial(addr, path string, book *event.Book) (*conn, error) {
-	u, err := url.Parse("http://" + addr + path)
+// The headers that change with every request.
+const (
+	signatureHeader   = "X-Hmac-Signature"
+	idempotencyHeader = "Idempotency-Key"
+)
+
+// dial prepares a connection whose requests go where opt says.
+func dial(opt *Options) (*conn, error) {
+	u, err := url.Parse("http://" + opt.Addr + opt.Path)
 	if err != nil {
 		return nil, fmt.Errorf("parse address: %w", err)
 	}
-	return &conn{
-		transport: &http.Transport{MaxConnsPerHost: 1, MaxIdleConnsPerHost: 1, DisableCompression: true, ResponseHeaderTimeout: answerLimit},
-		url:       u, book: book,
-		header: http.Header{
-			"User-Agent": {"sigpost-bench"}, "Content-Type": {"application/json"},
-			"X-Auth-Client": {"00000000-0000-4000-8000-000000000000"}, "X-Hmac-Signature": {""},
-		},
-	}, nil
+	c := &conn{
+		transport: transport(), url: u, book: opt.Book, accepts: http.StatusOK, body: make([]byte, opt.Book.Longest()),
+		header: http.Header{"User-Agent": {"sigpost-bench"}, "Content-Type": {"application/json"}},
+	}
+	if opt.Token == "" {
+		c.header["X-Auth-Client"], c.header[signatureHeader] = []string{"00000000-0000-4000-8000-000000000000"}, []string{""}
+		return c, nil
+	}
+	c.accepts = http.StatusAccepted
+	c.header["Authorization"], c.header[idempotencyHeader] = []string{"Bearer " + opt.Token}, []string{""}
+	return c, nil
+}
+
+// transport has one connection.
+func transport() *http.Transport {
+	return &http.Transport{MaxConnsPerHost: 1, MaxIdleConnsPerHost: 1, DisableCompression: true, ResponseHeaderTimeout: answerLimit}
 }
 
 // close ends the connection; a post that is under way fails when its context ends.
@@ -48,11 +64,15 @@ func (c *conn) close() { c.transport.CloseIdleConnections() }
 // send sends event n and returns the status of the answer.
 func (w *worker) send(n uint64) (int, error) {
 	c := w.conn
-	c.book.Write(c.body[:], c.sig[:], n)
-	c.header["X-Hmac-Signature"][0] = string(c.sig[:])
+	body := c.body[:c.book.Write(c.body, c.sig[:], n)]
+	if key := c.header[idempotencyHeader]; key != nil {
+		key[0] = event.IdempotencyKey(n)
+	} else {
+		c.header[signatureHeader][0] = string(c.sig[:])
+	}
 	req := &http.Request{
 		Method: http.MethodPost, URL: c.url, Host: c.url.Host, Header: c.header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Body: io.NopCloser(bytes.NewReader(c.body[:])), ContentLength: event.Size,
+		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
 	}
 	res, err := c.transport.RoundTrip(req.WithContext(w.ctx))
 	if err != nil {

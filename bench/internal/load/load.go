@@ -15,8 +15,11 @@ import (
 
 // Options say where the events go.
 type Options struct {
-	Addr        string // host:port
-	Path        string
+	Addr string // host:port
+	Path string
+	// Token makes the requests those of the API: with it, and with an idempotency key of
+	// its own for each, in place of a signature. An accepted event is then answered 202.
+	Token       string
 	Book        *event.Book // the run ends early when it has no more events
 	Connections int
 	Zero        time.Time // all times in the Result count from here
@@ -27,12 +30,12 @@ type Answer struct {
 	Number   uint64
 	Due      time.Duration // when it was to be sent: in a closed loop, when it was
 	Sent     time.Duration // when it really was
-	Answered time.Duration // when the 200 had been read
+	Answered time.Duration // when the answer had been read
 }
 
 // Result is what a run came to. Every event that was sent has been answered.
 type Result struct {
-	Accepted []Answer // answered 200, in no order
+	Accepted []Answer // answered 200, or 202 by the API; in no order
 	Refused  int      // answered 503: not accepted, not sent again
 	Began    time.Duration
 	Ended    time.Duration // the last answer
@@ -52,7 +55,7 @@ func (r Result) Numbers() []uint64 {
 const overloadPause = 10 * time.Millisecond
 
 // Closed sends for d, each connection its next event as soon as the last was answered.
-// An answer that is neither 200 nor 503 and a broken connection end the run with an error.
+// An answer that is neither acceptance nor 503 and a broken connection end the run with an error.
 func Closed(ctx context.Context, opt Options, d time.Duration) (Result, error) {
 	var next atomic.Uint64
 	return run(ctx, opt, d, func(began time.Duration) loop {
@@ -110,7 +113,7 @@ func run(ctx context.Context, opt Options, d time.Duration, start func(began tim
 	group, ctx := errgroup.WithContext(ctx)
 	workers := make([]*worker, opt.Connections)
 	for i := range workers {
-		c, err := dial(opt.Addr, opt.Path, opt.Book)
+		c, err := dial(&opt)
 		if err != nil {
 			return Result{}, fmt.Errorf("connection %d: %w", i+1, err)
 		}
@@ -155,7 +158,7 @@ func (w *worker) post(n uint64, due time.Duration) error {
 		return err
 	}
 	switch status {
-	case http.StatusOK:
+	case w.conn.accepts:
 		w.accepted = append(w.accepted, Answer{Number: n, Due: due, Sent: sent, Answered: w.last})
 		return nil
 	case http.StatusServiceUnavailable:
@@ -166,6 +169,6 @@ func (w *worker) post(n uint64, due time.Duration) error {
 		}
 		return nil
 	default:
-		return fmt.Errorf("event %d was answered %d, want 200", n, status)
+		return fmt.Errorf("event %d was answered %d, want %d", n, status, w.conn.accepts)
 	}
 }

@@ -49,7 +49,7 @@ func repeatsAtOnce(t *testing.T, open Opener) {
 			t.Errorf("two messages of one request: %d and %d", a.Message.ID, appends[0].Message.ID)
 		}
 	}
-	list, err := s.ListMessages(ctx, hook.MessageFilter{Limit: 100})
+	list, _, err := s.ListMessages(ctx, hook.MessageFilter{Org: 1, Page: hook.Page{Limit: 100}})
 	must(t, err)
 	if fresh != 1 || len(list) != 1 || list[0].Duplicates != 0 {
 		t.Errorf("%d requests were new, %d messages; 1 and 1 are right", fresh, len(list))
@@ -98,7 +98,7 @@ func otherRequest(t *testing.T, open Opener) {
 		})
 	}
 	wg.Wait()
-	list, err := s.ListMessages(ctx, hook.MessageFilter{Limit: 100})
+	list, _, err := s.ListMessages(ctx, hook.MessageFilter{Org: 1, Page: hook.Page{Limit: 100}})
 	must(t, err)
 	if refused != 10 || kept != 30 || len(list) != 31 {
 		t.Errorf("%d refused, %d kept, %d there; 10, 30 and 31 are right", refused, kept, len(list))

@@ -38,6 +38,7 @@ func Run(t *testing.T, open Opener) {
 		{"ResendBeginsANewWindow", resend},
 		{"OneBadUnitSpoilsNoOther", oneBadUnit},
 		{"ListGoesBackWithoutGapOrRepeat", listPages},
+		{"MessagesOfAnOrganizationAreItsOwn", orgMessages},
 		{"RejectedAreBounded", rejectedBounds},
 		{"QuarantineIsNeverDropped", quarantine},
 		{"FileDecidesAboutSourcesAndEndpoints", applyFile},
@@ -370,7 +371,7 @@ func oneBadUnit(t *testing.T, open Opener) {
 		})
 	}
 	wg.Wait()
-	list, err := s.ListMessages(ctx, hook.MessageFilter{Limit: 100})
+	list, _, err := s.ListMessages(ctx, hook.MessageFilter{Org: 1, Page: hook.Page{Limit: 100}})
 	must(t, err)
 	if failed != 4 || kept != 36 || len(list) != 37 {
 		t.Errorf("%d failed, %d were kept, %d are there; 4, 36 and 37 are right", failed, kept, len(list))
@@ -389,16 +390,15 @@ func listPages(t *testing.T, open Opener) {
 		}
 	}
 	var got []hook.Key
-	f := hook.MessageFilter{App: app, Types: []string{"*.0"}, Limit: 4}
+	f := hook.MessageFilter{Org: 1, App: app, Types: []string{"*.0"}, Page: hook.Page{Limit: 4}}
 	for {
-		page, err := s.ListMessages(ctx, f)
+		page, next, err := s.ListMessages(ctx, f)
 		must(t, err)
 		for _, m := range page {
 			got = append(got, m.ID)
-			f.Before = m.ID
 		}
 		mustAppend(t, s, event(0, 0)) // messages go on arriving
-		if len(page) < f.Limit {
+		if f.Page.After = next; next == 0 {
 			break
 		}
 	}

@@ -114,6 +114,9 @@ var errDamaged = errors.New("quick_check")
 // ownTrouble says whether err lies with the disk or the database as a whole,
 // so that trying the statement again by itself is no use.
 func ownTrouble(err error) bool {
+	if postgresTrouble(err) {
+		return true
+	}
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
 		return false

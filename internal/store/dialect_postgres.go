@@ -1,0 +1,191 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Everything about SQL that only PostgreSQL does stands in this file: queries
+// are written once, as SQLite takes them, and translated here.
+
+// sessionSettings are those of every connection. Each statement of ours finds its
+// rows by key or index, so scans are off and plans are made with the arguments in
+// hand: a fresh database has no statistics, and a plan made on empty tables would
+// otherwise be kept (an UPDATE … FROM unnest() then runs at a third of its speed).
+// Explicit joins keep their order, as CROSS JOIN does on SQLite. Compiling costs
+// more than any of these queries.
+func sessionSettings() map[string]string {
+	return map[string]string{
+		"application_name":                    "sigpost",
+		"enable_seqscan":                      "off",
+		"jit":                                 "off",
+		"join_collapse_limit":                 "1",
+		"plan_cache_mode":                     "force_custom_plan",
+		"work_mem":                            "16MB",
+		"timezone":                            "UTC",
+		"idle_in_transaction_session_timeout": "60s",
+	}
+}
+
+// translations keeps the PostgreSQL form of each text, for texts come again and
+// again. Lists have many forms, by how many terms and keys are asked for, so it is
+// emptied when it has grown.
+type translations struct {
+	mu    sync.RWMutex
+	known map[string]string
+}
+
+const mostTranslations = 4096
+
+func (t *translations) of(text string) string {
+	t.mu.RLock()
+	out, ok := t.known[text]
+	t.mu.RUnlock()
+	if ok {
+		return out
+	}
+	out = translate(text)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.known == nil || len(t.known) >= mostTranslations {
+		t.known = map[string]string{}
+	}
+	t.known[text] = out
+	return out
+}
+
+// translate turns SQL as SQLite takes it into what PostgreSQL does:
+//
+//   - ? and ?1 become $1; what stands between quotes is left alone;
+//   - a comment that begins with /*pg is opened: what stands in it is for
+//     PostgreSQL only;
+//   - hints for SQLite's planner go: CROSS before JOIN, and INDEXED BY with its name;
+//   - a GLOB ? becomes glob(a, ?), which the schema defines;
+//   - x'01' becomes a value of type bytea.
+func translate(text string) string {
+	t := translator{in: text}
+	for t.at < len(t.in) {
+		t.step()
+	}
+	return t.out.String()
+}
+
+type translator struct {
+	in  string
+	at  int
+	out strings.Builder
+	n   int // the highest parameter so far
+}
+
+func (t *translator) rest() string { return t.in[t.at:] }
+
+func (t *translator) step() {
+	rest := t.rest()
+	switch {
+	case rest[0] == '\'' || rest[0] == '"':
+		t.copy(1 + end(rest[1:], rest[:1]))
+	case rest[0] == '?':
+		t.parameter()
+	case strings.HasPrefix(rest, "/*pg"):
+		inside := end(rest, "*/")
+		t.in = t.in[:t.at] + strings.TrimSuffix(rest[len("/*pg"):inside], "*/") + rest[inside:]
+	case strings.HasPrefix(rest, "CROSS JOIN "):
+		t.at += len("CROSS ")
+	case strings.HasPrefix(rest, "INDEXED BY "):
+		name := end(rest[len("INDEXED BY "):], " ")
+		t.at += len("INDEXED BY ") + name
+	case strings.HasPrefix(rest, " GLOB ?"):
+		t.glob()
+	case strings.HasPrefix(rest, "x'"):
+		digits := end(rest[2:], "'")
+		t.out.WriteString(`'\x` + rest[2:2+digits] + "::bytea")
+		t.at += 2 + digits
+	default:
+		t.copy(1)
+	}
+}
+
+// end is where in text the first mark ends; its length when there is none.
+func end(text, mark string) int {
+	if i := strings.Index(text, mark); i >= 0 {
+		return i + len(mark)
+	}
+	return len(text)
+}
+
+func (t *translator) copy(n int) {
+	t.out.WriteString(t.in[t.at : t.at+n])
+	t.at += n
+}
+
+// parameter counts as SQLite does: ? is one more than the highest before it.
+func (t *translator) parameter() {
+	t.at++
+	from := t.at
+	for t.at < len(t.in) && t.in[t.at] >= '0' && t.in[t.at] <= '9' {
+		t.at++
+	}
+	n := t.n + 1
+	if t.at > from {
+		n, _ = strconv.Atoi(t.in[from:t.at]) // digits only
+	}
+	t.n = max(t.n, n)
+	fmt.Fprintf(&t.out, "$%d", n)
+}
+
+// glob moves the column that stands before GLOB into a call.
+func (t *translator) glob() {
+	before := t.out.String()
+	i := strings.LastIndexAny(before, " (") + 1
+	t.out.Reset()
+	t.out.WriteString(before[:i] + "glob(" + before[i:] + ", ")
+	t.at += len(" GLOB ")
+	t.parameter()
+	t.out.WriteString(")")
+}
+
+// State codes of PostgreSQL (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+const (
+	codeUnique        = "23505"
+	codeSerialization = "40001"
+	codeDeadlock      = "40P01"
+)
+
+// postgresTrouble says whether err lies with the connection or the server, so that
+// trying the statement again by itself is no use.
+func postgresTrouble(err error) bool {
+	if errors.Is(err, errLost) {
+		return true
+	}
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || len(e.Code) < 2 {
+		return false
+	}
+	switch e.Code[:2] {
+	case "08", "53", "57", "58", "XX": // connection, resources, operator, system, internal
+		return true
+	}
+	return e.Code == "25006" // read only: a replica, or on its way to be one
+}
+
+// errLost is the error of a connection that ended while it was used: what was
+// asked may have been done or not.
+var errLost = errors.New("the connection to the database was lost")
+
+// crossed says that another node did the same at the same time: asking again
+// finds what it did.
+func crossed(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (e.Code == codeUnique || e.Code == codeSerialization || e.Code == codeDeadlock)
+}
+
+// interval is a duration as PostgreSQL takes it.
+func interval(d time.Duration) string {
+	return fmt.Sprintf("interval '%d milliseconds'", d.Milliseconds())
+}

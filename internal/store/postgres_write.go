@@ -1,0 +1,213 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sigpost/sigpost/internal/hook"
+)
+
+// pgWriter is how the writer writes a batch on PostgreSQL: events are one statement
+// and what came of attempts is another, both sent at once as one transaction. So a
+// batch costs one round trip, however many rows it has. Only units that run
+// statements of their own, and idempotency keys, need more. Everything in it is used
+// by the writer's goroutine only.
+type pgWriter struct {
+	store *Store
+	conn  *sql.Conn // nil when there is none: it is made when it is needed
+}
+
+const (
+	// writeTime bounds one batch: what takes longer has lost its connection, and those
+	// who wait had better be told.
+	writeTime = 15 * time.Second
+	// crossings is how often a batch is tried again because another node did the
+	// same at the same time.
+	crossings = 3
+)
+
+// try runs the batch in one transaction.
+func (p *pgWriter) try(batch []*write) (err error) {
+	for range crossings {
+		if err = p.once(batch); !crossed(err) {
+			return err
+		}
+	}
+	return err
+}
+
+func (p *pgWriter) once(batch []*write) error {
+	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
+	defer cancel()
+	for _, u := range batch {
+		u.err = nil
+	}
+	if p.conn == nil {
+		conn, err := p.store.write.Conn(ctx)
+		if err != nil {
+			return storeError("connect", errors.Join(err, errLost))
+		}
+		p.conn = conn
+	}
+	err := p.write(ctx, batch)
+	if err == nil {
+		return nil
+	}
+	if p.clear() {
+		return storeError("write", err)
+	}
+	p.store.pg.doubt.Store(true) // it may have been committed, and nobody will know
+	return storeError("write", errors.Join(err, errLost))
+}
+
+// raw gives f the connection of pgx itself, for what database/sql cannot do. While f
+// runs, nothing else may use the connection.
+func (p *pgWriter) raw(f func(c *pgx.Conn) error) error {
+	var failed error
+	err := p.conn.Raw(func(dc any) error {
+		c, ok := dc.(*pgConn)
+		if !ok {
+			return fmt.Errorf("connection is a %T", dc)
+		}
+		failed = f(c.Conn.Conn())
+		return nil // else database/sql may give the connection up
+	})
+	return errors.Join(err, failed)
+}
+
+// clear ends what a failed batch has left behind, and says whether the connection
+// is still good.
+func (p *pgWriter) clear() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	good := false
+	err := p.raw(func(c *pgx.Conn) error {
+		if !c.IsClosed() && c.PgConn().TxStatus() != 'I' {
+			if _, err := c.Exec(ctx, "ROLLBACK"); err != nil {
+				return err
+			}
+		}
+		good = !c.IsClosed()
+		return nil
+	})
+	if err == nil && good {
+		return true
+	}
+	if err := p.close(); err != nil {
+		p.store.pg.log.Warn("close connection", "error", err)
+	}
+	return false
+}
+
+// close gives the connection back; one that is broken is not used again.
+func (p *pgWriter) close() error {
+	if p.conn == nil {
+		return nil
+	}
+	err := p.conn.Close()
+	p.conn = nil
+	if errors.Is(err, sql.ErrConnDone) {
+		return nil
+	}
+	return err
+}
+
+// write sends the batch: at once when nothing in it needs an answer before the next.
+func (p *pgWriter) write(ctx context.Context, batch []*write) error {
+	w := p.store.writer
+	now := time.Now()
+	events := gatherEvents(w, batch, now)
+	settled := gatherSettled(w, batch, now)
+	others := false
+	for _, u := range batch {
+		others = others || u.other != nil
+	}
+	var pipe pgx.Batch
+	open := others || len(events.keys.ids) > 0
+	if open {
+		pipe.Queue("BEGIN")
+	}
+	if len(events.keys.ids) > 0 {
+		events.queueKeys(&pipe)
+		if err := p.send(ctx, &pipe); err != nil {
+			return err
+		}
+		pipe = pgx.Batch{}
+	}
+	events.queue(&pipe)
+	for _, round := range settled {
+		round.queue(&pipe)
+	}
+	if err := p.send(ctx, &pipe); err != nil {
+		return err
+	}
+	if !open {
+		return nil
+	}
+	if err := p.send(ctx, events.correctKeys()); err != nil {
+		return err
+	}
+	if others {
+		if err := p.others(ctx, batch); err != nil {
+			return err
+		}
+	}
+	_, err := p.conn.ExecContext(ctx, "COMMIT")
+	return err
+}
+
+// send sends what is queued in one round trip. Without a BEGIN it is a transaction
+// of its own.
+func (p *pgWriter) send(ctx context.Context, pipe *pgx.Batch) error {
+	if pipe.Len() == 0 {
+		return nil
+	}
+	return p.raw(func(c *pgx.Conn) error { return c.SendBatch(ctx, pipe).Close() })
+}
+
+// others runs the units that have statements of their own.
+func (p *pgWriter) others(ctx context.Context, batch []*write) error {
+	for _, u := range batch {
+		if u.other == nil {
+			continue
+		}
+		if err := u.other(ctx, p.conn); refused(err) {
+			u.err = err // it wrote nothing, and is nobody else's trouble
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// alone makes others who call it wait until this transaction ends: for units that
+// must not run on two nodes at a time.
+func (s *Store) alone(ctx context.Context, tx *sql.Conn) error {
+	if s.pg == nil {
+		return nil
+	}
+	_, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(?)", openLock+2)
+	return err
+}
+
+// recordRounds splits records such that each delivery is in a round once: a statement
+// changes a row only once.
+func recordRounds(batch []*write) (list [][]*hook.Record) {
+	at := map[hook.Key]int{}
+	for _, u := range batch {
+		for _, r := range u.records {
+			i := at[r.Delivery.ID]
+			at[r.Delivery.ID]++
+			if i == len(list) {
+				list = append(list, nil)
+			}
+			list[i] = append(list[i], r)
+		}
+	}
+	return list
+}

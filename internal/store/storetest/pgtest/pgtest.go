@@ -1,0 +1,201 @@
+// Package pgtest starts a PostgreSQL of its own for the tests of a package: in a
+// temporary directory, on a free port, as another user where the tests run as
+// root. It ends with the tests, also when they are killed.
+package pgtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Required is the variable that makes tests fail where they would pass PostgreSQL
+// over for want of its programs: SIGPOST_TEST_POSTGRES=required.
+const Required = "SIGPOST_TEST_POSTGRES"
+
+// oldest is the first major version that the store works with.
+const oldest = 15
+
+// Server is a PostgreSQL that starts when its first database is asked for. The zero
+// Server is ready to use. Close it when all tests have ended.
+type Server struct {
+	// Prepare fills the database that those of tests are copies of; nil leaves
+	// it empty. All connections must be closed when it returns.
+	Prepare func(url string) error
+
+	once   sync.Once
+	failed error
+	port   int
+	dir    string
+	run    *exec.Cmd
+	hold   io.Closer // the server stops when this is closed, by us or by our end
+	output bytes.Buffer
+	mu     sync.Mutex
+	n      int
+}
+
+// Available says whether PostgreSQL is installed here, and if not, why tests on it
+// are passed over.
+func Available() (ok bool, reason string) {
+	if _, err := programs(); err != nil {
+		return false, err.Error()
+	}
+	return true, ""
+}
+
+// programs is the directory of the newest PostgreSQL that is installed.
+func programs() (string, error) {
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if err != nil {
+		return "", err
+	}
+	major := func(path string) int {
+		n, _ := strconv.Atoi(strings.Split(path, "/")[4]) // 0 is too old
+		return n
+	}
+	sort.Slice(found, func(i, j int) bool { return major(found[i]) > major(found[j]) })
+	if len(found) > 0 && major(found[0]) >= oldest {
+		return filepath.Dir(found[0]), nil
+	}
+	if path, err := exec.LookPath("postgres"); err == nil {
+		return filepath.Dir(path), nil
+	}
+	return "", fmt.Errorf("PostgreSQL %d or newer is not installed here (Debian: apt-get install postgresql)", oldest)
+}
+
+// Database makes a database for one test and gives its URL. Where PostgreSQL is
+// not installed the test is skipped, or fails when that is required.
+func (s *Server) Database(t testing.TB) string {
+	t.Helper()
+	if ok, reason := Available(); !ok {
+		if os.Getenv(Required) == "required" {
+			t.Fatalf("%s, and %s=required", reason, Required)
+		}
+		t.Skip(reason)
+	}
+	s.once.Do(func() { s.failed = s.start() })
+	if s.failed != nil {
+		t.Fatalf("start PostgreSQL: %v\n%s", s.failed, s.output.String())
+	}
+	s.mu.Lock()
+	s.n++
+	name := fmt.Sprintf("test_%d", s.n)
+	s.mu.Unlock()
+	if err := s.exec("CREATE DATABASE " + name + " TEMPLATE prepared"); err != nil {
+		t.Fatalf("make a database: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := s.exec("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
+			t.Errorf("drop a database: %v", err)
+		}
+	})
+	return s.url(name)
+}
+
+func (s *Server) url(database string) string {
+	return fmt.Sprintf("postgres://sigpost@127.0.0.1:%d/%s?sslmode=disable", s.port, database)
+}
+
+func (s *Server) exec(text string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.url("postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, text)
+	return err
+}
+
+// script makes the cluster and runs the server until its input ends, which is when
+// the tests stop it or are gone, however they ended.
+const script = `set -e
+trap '' INT
+"$1/initdb" -D "$2/data" -U sigpost -A trust -E UTF8 --locale=C --no-sync >"$2/log" 2>&1 || { cat "$2/log"; exit 1; }
+"$1/postgres" -D "$2/data" -p "$3" -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c synchronous_commit=off \
+	-c full_page_writes=off -c autovacuum=off -c max_connections=400 -c shared_buffers=128MB -c max_wal_size=4GB -c deadlock_timeout=100ms \
+	>>"$2/log" 2>&1 </dev/null &
+server=$!
+set +e
+cat >/dev/null
+kill -QUIT $server
+wait $server
+cd / && rm -rf "$2"`
+
+func (s *Server) start() (err error) {
+	bin, err := programs()
+	if err != nil {
+		return err
+	}
+	if s.dir, err = os.MkdirTemp("", "sigpost-postgres-"); err != nil {
+		return err
+	}
+	if s.port, err = freePort(); err != nil {
+		return err
+	}
+	s.run = exec.Command("/bin/sh", "-c", script, "sh", bin, s.dir, strconv.Itoa(s.port))
+	s.run.Dir = s.dir
+	s.run.Stdout, s.run.Stderr = &s.output, &s.output
+	if err := asAnother(s.run, s.dir); err != nil {
+		return err
+	}
+	if s.hold, err = s.run.StdinPipe(); err != nil {
+		return err
+	}
+	if err := s.run.Start(); err != nil {
+		return err
+	}
+	if err := s.await(); err != nil {
+		log, _ := os.ReadFile(filepath.Join(s.dir, "log")) // what it says may help, else err is all
+		return fmt.Errorf("%w\n%s", err, log)
+	}
+	if err := s.exec("CREATE DATABASE prepared"); err != nil || s.Prepare == nil {
+		return err
+	}
+	return s.Prepare(s.url("prepared"))
+}
+
+// await asks until the server answers.
+func (s *Server) await() error {
+	deadline := time.Now().Add(time.Minute)
+	for {
+		err := s.exec("SELECT 1")
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// Close stops the server and deletes its files. Without a server it does nothing.
+func (s *Server) Close() error {
+	if s.run == nil || s.run.Process == nil {
+		return nil
+	}
+	err := errors.Join(s.hold.Close(), s.run.Wait())
+	return errors.Join(err, os.RemoveAll(s.dir))
+}

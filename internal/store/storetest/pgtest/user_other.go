@@ -1,0 +1,8 @@
+//go:build !unix
+
+package pgtest
+
+import "os/exec"
+
+// asAnother does nothing where there is no root.
+func asAnother(*exec.Cmd, string) error { return nil }
