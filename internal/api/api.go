@@ -49,7 +49,8 @@ type API struct {
 	Options
 	huma   huma.API
 	mux    *http.ServeMux
-	tokens tokenCache
+	tokens cache[[32]byte, *Caller] // by the hash of what was presented
+	apps   cache[appRef, hook.Application]
 	flight flight
 	manual reference // the page for people
 }

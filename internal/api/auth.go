@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -132,27 +131,30 @@ func (a *API) authenticate(r *http.Request) (*Caller, error) {
 	if !strings.EqualFold(scheme, "Bearer") || text == "" {
 		return nil, errNoToken
 	}
-	if strings.Count(text, ".") == 2 {
-		return a.fromJWT(r.Context(), text)
-	}
 	hash := sha256.Sum256([]byte(text))
 	now := time.Now()
-	t, ok := a.tokens.find(hash, now)
-	if !ok {
-		var err error
-		t, err = a.Store.TokenByHash(r.Context(), hash)
-		if hook.CodeOf(err) == hook.CodeNotFound && err != nil {
-			return nil, errBadToken
-		}
-		if err != nil {
-			return nil, err
-		}
-		a.tokens.add(hash, t, now)
+	if c, ok := a.tokens.find(hash, now); ok {
+		return c, nil
 	}
-	if !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
-		return nil, errBadToken
+	from := a.fromKey
+	if strings.Count(text, ".") == 2 {
+		from = a.fromJWT
 	}
-	return &Caller{Org: t.Org, App: t.App, Scope: t.Scope, Portal: t.Portal, Token: t.ID}, nil
+	c, end, err := from(r.Context(), text)
+	if err != nil {
+		return nil, err
+	}
+	a.tokens.add(hash, c, now, end)
+	return c, nil
+}
+
+// fromKey finds a key of ours. end is when it expires; zero for never.
+func (a *API) fromKey(ctx context.Context, text string) (c *Caller, end time.Time, err error) {
+	t, err := a.Store.TokenByHash(ctx, sha256.Sum256([]byte(text)))
+	if isNotFound(err) || err == nil && !t.ExpiresAt.IsZero() && !time.Now().Before(t.ExpiresAt) {
+		return nil, end, errBadToken
+	}
+	return &Caller{Org: t.Org, App: t.App, Scope: t.Scope, Portal: t.Portal, Token: t.ID}, t.ExpiresAt, err
 }
 
 // claims of a token that its owner signed himself.
@@ -164,31 +166,34 @@ type claims struct {
 // fromJWT reads a token signed with the server's secret: of an organization
 // (sub is org_…), which is made on first use, or of one application (sub is
 // app_…, with the claim organization).
-func (a *API) fromJWT(ctx context.Context, text string) (*Caller, error) {
+func (a *API) fromJWT(ctx context.Context, text string) (_ *Caller, end time.Time, err error) {
 	if a.JWTSecret == "" {
-		return nil, hook.Errorf(hook.CodeUnknown, "JWTs are not accepted here: no jwt_secret is configured")
+		return nil, end, hook.Errorf(hook.CodeUnknown, "JWTs are not accepted here: no jwt_secret is configured")
 	}
 	var c claims
 	key := func(*jwt.Token) (any, error) { return []byte(a.JWTSecret.Reveal()), nil }
 	if _, err := jwt.ParseWithClaims(text, &c, key, jwt.WithValidMethods([]string{"HS256"})); err != nil {
-		return nil, errBadToken
+		return nil, end, errBadToken
+	}
+	if c.ExpiresAt != nil {
+		end = c.ExpiresAt.Time
 	}
 	if strings.HasPrefix(c.Subject, string(hook.KindOrganization)) {
 		org, err := a.organization(ctx, c.Subject)
-		return &Caller{Org: org, Scope: hook.ScopeAdmin}, err
+		return &Caller{Org: org, Scope: hook.ScopeAdmin}, end, err
 	}
 	id, err := a.IDs.Key(hook.KindApplication, c.Subject)
 	if err != nil || !strings.HasPrefix(c.Organization, string(hook.KindOrganization)) {
-		return nil, errBadToken
+		return nil, end, errBadToken
 	}
 	org, err := a.organization(ctx, c.Organization)
 	if err != nil {
-		return nil, err
+		return nil, end, err
 	}
 	if _, err := a.Store.Application(ctx, org, id); err != nil {
-		return nil, errBadToken
+		return nil, end, errBadToken
 	}
-	return &Caller{Org: org, App: id, Scope: hook.ScopeApp}, nil
+	return &Caller{Org: org, App: id, Scope: hook.ScopeApp}, end, nil
 }
 
 // organization is the key behind an id of a JWT: one of ours, or the owner's own.
@@ -201,69 +206,6 @@ func (a *API) organization(ctx context.Context, id string) (hook.Key, error) {
 	if len(id) > longest {
 		return 0, errBadToken
 	}
-	if k, ok := a.tokens.org(id); ok {
-		return k, nil
-	}
 	o, err := a.Store.OrganizationByExternal(ctx, id)
-	if err == nil {
-		a.tokens.addOrg(id, o.ID)
-	}
 	return o.ID, err
-}
-
-// tokenCache spares a look-up for each request. Entries are old after a second,
-// which is how long a token that was revoked on another node may still work.
-type tokenCache struct {
-	mu   sync.Mutex
-	byID map[[32]byte]cachedToken
-	orgs map[string]hook.Key
-}
-
-type cachedToken struct {
-	token hook.Token
-	until time.Time
-}
-
-const (
-	tokenAge    = time.Second
-	tokensCache = 10_000
-)
-
-func (c *tokenCache) find(hash [32]byte, now time.Time) (hook.Token, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e, ok := c.byID[hash]
-	return e.token, ok && now.Before(e.until)
-}
-
-func (c *tokenCache) add(hash [32]byte, t hook.Token, now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.byID == nil || len(c.byID) >= tokensCache {
-		c.byID = map[[32]byte]cachedToken{}
-	}
-	c.byID[hash] = cachedToken{t, now.Add(tokenAge)}
-}
-
-// clear forgets all: some were revoked.
-func (c *tokenCache) clear() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.byID = nil
-}
-
-func (c *tokenCache) org(id string) (hook.Key, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	k, ok := c.orgs[id]
-	return k, ok
-}
-
-func (c *tokenCache) addOrg(id string, k hook.Key) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.orgs == nil || len(c.orgs) >= tokensCache {
-		c.orgs = map[string]hook.Key{}
-	}
-	c.orgs[id] = k
 }

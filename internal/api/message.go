@@ -270,7 +270,7 @@ func (a *API) createMessage(ctx context.Context, in *struct {
 // appOfMessage is the application of the path; one that does not exist is made
 // when the message says what it is.
 func (a *API) appOfMessage(ctx context.Context, ref string, inline *ApplicationIn) (hook.Application, error) {
-	app, err := a.app(ctx, ref)
+	app, err := a.appToSend(ctx, ref)
 	if !isNotFound(err) || inline == nil {
 		if err == nil {
 			err = notHidden(app)
