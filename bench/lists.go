@@ -22,7 +22,7 @@ import (
 
 const (
 	listRows    = 50  // of a page
-	listReaders = 4   // connections that ask for lists
+	listReaders = 1   // connection that asks for lists, one after another
 	listWrites  = 500 // messages a second meanwhile
 	listGoal    = 25  // milliseconds
 	// listLimit ends what does not end: a million messages are written in a minute or two.
@@ -130,7 +130,7 @@ func lastTime(path string) (time.Time, error) {
 
 // readAndWrite asks for the lists in turn while messages are created.
 func (b *bench) readAndWrite(ctx context.Context, l *library, kinds []listKind) (asked []load.Asked, sent load.Result, err error) {
-	b.say("lists: reading from %d connections, writing %d messages/s, for %s", listReaders, listWrites, b.opt.steady)
+	b.say("lists: reading from %d connection, writing %d messages/s, for %s", listReaders, listWrites, b.opt.steady)
 	opt := load.Options{
 		Addr: l.addr, Path: "/api/v1/app/" + l.app + "/msg", Token: b.token, Connections: connections, Zero: b.zero,
 		Book: event.NewMessageBook(b.secret, int(listWrites*b.opt.steady/time.Second), fill.Heads()...),
@@ -163,7 +163,7 @@ func (b *bench) reportLists(l *library, kinds []listKind, asked []load.Asked, se
 		}
 		all = append(all, asked[i].Took...)
 	}
-	b.percentile(group, "all lists", all, 50, nil, fmt.Sprintf("%d lists from %d connections", len(all), listReaders))
+	b.percentile(group, "all lists", all, 50, nil, fmt.Sprintf("%d lists from %d connection", len(all), listReaders))
 	b.percentile(group, "all lists", all, 99, report.AtMost(listGoal), "")
 	b.report.Add(group, "all lists, slowest", report.Milliseconds, nil, "", milliseconds(report.Percentile(all, 100)))
 	b.reportWrites(group, sent)

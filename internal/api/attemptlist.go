@@ -153,8 +153,8 @@ func (a *API) canceledAttempts(ctx context.Context, q hook.AttemptQuery) ([]hook
 // gather reads a list until a page is full of rows that keep wants. It looks at
 // a bounded number of rows; a page may then be short and still have a next.
 func gather[T any](page hook.Page, key func(*T) hook.Key, read func(hook.Page) ([]T, hook.Key, error), keep func([]T) ([]T, error)) (rows []T, next hook.Key, err error) {
-	const rounds, step = 4, 250
-	limit := page.Limit
+	const step = 120
+	limit, begun := page.Limit, time.Now()
 	page.Limit = step
 	for range rounds {
 		got, next, err := read(page)
@@ -171,7 +171,9 @@ func gather[T any](page hook.Page, key func(*T) hook.Key, read func(hook.Page) (
 		if next == 0 {
 			return rows, 0, nil
 		}
-		page.After = next
+		if page.After = next; time.Since(begun) > roundsTime {
+			break
+		}
 	}
 	return rows, page.After, nil
 }

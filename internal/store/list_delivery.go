@@ -46,7 +46,7 @@ func (s *Store) ListDeliveries(ctx context.Context, q hook.DeliveryQuery) (list 
 // only they are asked for, or they and other states that are few: their own
 // index has them in the order in which they are due. With more of them pending,
 // walking over all deliveries finds them soon enough.
-const pendingSorted = 5000
+const pendingSorted = 2000
 
 // fewPending says whether pending deliveries are to be found by their index.
 func fewPending(ctx context.Context, tx *sql.Tx, endpoint hook.Key, states []hook.DeliveryState) (bool, error) {

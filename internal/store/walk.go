@@ -17,13 +17,13 @@ import (
 const (
 	// tailRows is how many rows that are not in the index yet: they lie side
 	// by side, so more of them can be looked at.
-	tailRows = 20_000
+	tailRows = 12_000
 	// tailJoined is how many of them when a row of another table is looked at for each.
-	tailJoined = 8000
+	tailJoined = 4000
 	// postingsLooked is how many postings, with one of another term beside each.
-	postingsLooked = 5000
+	postingsLooked = 2500
 	// rowsLooked is how many postings when each is looked at in its own row.
-	rowsLooked = 1500
+	rowsLooked = 800
 	// rounds is how often rows are fetched. More than one is needed only when
 	// some of them turn out to be others than the index said, or gone.
 	rounds = 4
@@ -81,20 +81,27 @@ type leg struct {
 	most int
 }
 
-// rows is the query of what the leg looks at, in order.
+// rows is the query of what the leg looks at, in order. PostgreSQL merges parts
+// without sorting them only when each is in order by itself.
 func (l *leg) rows(ascending bool) (q query) {
+	order := " ORDER BY id"
+	if !ascending {
+		order += " DESC"
+	}
 	for i, f := range l.from {
 		if i > 0 {
 			q.add(" UNION ALL ")
 		}
+		if len(l.from) > 1 {
+			q.add("/*pg ( */")
+		}
 		q.add(f.text, f.args...)
 		q.add(" AND id > ? AND id < ?", l.low, l.high)
+		if len(l.from) > 1 {
+			q.add(fmt.Sprintf("/*pg %s LIMIT %d) */", order, l.most))
+		}
 	}
-	q.add(" ORDER BY id")
-	if !ascending {
-		q.add(" DESC")
-	}
-	q.add(" LIMIT ?", l.most)
+	q.add(order+" LIMIT ?", l.most)
 	return q
 }
 
