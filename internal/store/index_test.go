@@ -19,10 +19,16 @@ const (
 	listEndpoint hook.Key = 99
 )
 
-// keepMessages adds n messages of one type and tag at once, and gives the key of the
-// first; the others follow it.
+// keepMessages adds n messages of one type and tag, 16,000 at a time, and gives the
+// key of the first; as many as are added at once follow it.
 func keepMessages(t *testing.T, s *Store, n int, kind, tag string) (first hook.Key) {
 	t.Helper()
+	const most = 16_000
+	if n > most {
+		first = keepMessages(t, s, most, kind, tag)
+		keepMessages(t, s, n-most, kind, tag)
+		return first
+	}
 	inWriter(t, s, func(ctx context.Context, tx *sql.Conn) error {
 		first = s.writer.keys.Take(time.Now(), n)
 		_, err := tx.ExecContext(ctx, `WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)

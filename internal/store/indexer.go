@@ -192,21 +192,18 @@ const (
 	indexEvery = time.Second
 	// indexBusy is how many messages in the last second are a load to yield to.
 	indexBusy = 2000
-	// indexLag is how many messages or deliveries may wait for the index before
-	// it yields to nobody any more, and attemptLag how many attempts. They are half of
-	// what lists look through in one call; the other half is room for what
-	// arrives until the indexer looks again.
-	indexLag   = tailRows / 2
-	attemptLag = tailJoined / 2
+	// indexLag is how many messages, deliveries or attempts may wait for the index
+	// before it yields to nobody any more: a burst of some seconds at full speed.
+	// While more wait than a list looks through in one call, its pages can be short.
+	indexLag = 60_000
 )
 
 // RunIndexer indexes until ctx ends, and then returns nil. Once a second it
 // looks, and does steps until nothing is left or there is load: when the writer
 // has a queue at one of two looks 50 ms apart, or more than 2,000 messages came
 // within the last second, the index waits, for it may be late and commits may
-// not. When more than 10,000 messages or deliveries or 4,000 attempts wait, it
-// does not wait any longer, so that what lists have to look through stays below
-// twice that. A step that fails is tried again.
+// not. When more than 60,000 messages, deliveries or attempts wait, it does not
+// wait any longer. A step that fails is tried again.
 func (s *Store) RunIndexer(ctx context.Context) error {
 	if s.pg != nil {
 		<-ctx.Done()
@@ -248,7 +245,7 @@ func (s *Store) mayIndex(ctx context.Context) (bool, error) {
 		}{
 			{indexedMessages, sqlMessageAt, indexLag},
 			{indexedDeliveries, sqlDeliveryAt, indexLag},
-			{indexedAttempts, sqlAttemptAt, attemptLag},
+			{indexedAttempts, sqlAttemptAt, indexLag},
 		} {
 			mark, err := indexed(ctx, tx, t.name)
 			if err != nil {
