@@ -315,7 +315,7 @@ func TestTheIndexerYieldsToLoadUntilItIsTooFarBehind(t *testing.T) {
 				if got := indexedTo(t, s, indexedMessages) > 0; got != c.at {
 					t.Errorf("indexed at once: %v", got)
 				}
-				time.Sleep(2 * time.Second)
+				time.Sleep(4 * time.Second)
 				synctest.Wait()
 				if got := indexedTo(t, s, indexedMessages) > 0; got != c.late {
 					t.Errorf("indexed in the end: %v", got)
