@@ -99,7 +99,7 @@ func (p *program) locate(l *place) (*config.Config, *provider.Set, error) {
 // openStopped opens the data directory without listening. Without a
 // configuration it leaves sources and endpoints as they are.
 func (p *program) openStopped(ctx context.Context, l *place, cfg *config.Config, providers *provider.Set) (*client, error) {
-	if _, err := fileExists(filepath.Join(cfg.Data, "sigpost.db")); err != nil {
+	if _, err := fileExists(filepath.Join(cfg.Data, "sigpost.db")); err != nil && cfg.DatabaseURL == "" {
 		return nil, fmt.Errorf("no server answers at %s and there is no data in %s; say where it is with --data or --config", cfg.ControlSocket, cfg.Data)
 	}
 	log, err := telemetry.NewLog(p.err, "text", "warn")

@@ -18,6 +18,8 @@ import (
 
 // Store is what the dispatcher needs of the store.
 type Store interface {
+	// Incarnation is the holder under which this process has deliveries now. It
+	// changes when others took the process for dead.
 	Incarnation() hook.Key
 	Claim(ctx context.Context, endpoint hook.Key, now time.Time, limit int) (claimed []hook.Delivery, next time.Time, err error)
 	Message(ctx context.Context, k hook.Key) (*hook.Message, error)
@@ -45,6 +47,9 @@ type Options struct {
 	Store   Store
 	Log     *slog.Logger
 	Observe Observer
+	// Sweep is how often the store is asked for what nobody told of; 0 means 30 s.
+	// Where nodes share a store it bounds how long the work of a dead one waits.
+	Sweep time.Duration
 	// Disabled is told of an endpoint that was disabled by rule; may be nil.
 	Disabled func(target *Target)
 }
@@ -82,7 +87,7 @@ type Dispatcher struct {
 	log     *slog.Logger
 	observe Observer
 	gone    func(target *Target)
-	self    hook.Key
+	every   time.Duration // between sweeps
 
 	mu        sync.RWMutex
 	endpoints map[hook.Key]*endpoint
@@ -104,8 +109,11 @@ type Dispatcher struct {
 
 // New makes a Dispatcher.
 func New(o Options) *Dispatcher {
-	d := &Dispatcher{store: o.Store, log: o.Log, observe: o.Observe, gone: o.Disabled, self: o.Store.Incarnation(),
+	d := &Dispatcher{store: o.Store, log: o.Log, observe: o.Observe, gone: o.Disabled, every: o.Sweep,
 		endpoints: map[hook.Key]*endpoint{}, apps: map[hook.Key]map[hook.Key]bool{}, wake: make(chan struct{}, 1), finished: make(chan finished, recordBatch), recorded: make(chan struct{})}
+	if d.every == 0 {
+		d.every = sweepInterval
+	}
 	d.attempts, d.cut = context.WithCancel(context.Background())
 	return d
 }
@@ -225,7 +233,7 @@ func (d *Dispatcher) Reserve(id hook.Key, size int) hook.Key {
 		return 0
 	}
 	d.bytes.Add(int64(size))
-	return d.self
+	return d.store.Incarnation()
 }
 
 // Unreserve gives back what Reserve promised.
@@ -248,7 +256,7 @@ func (d *Dispatcher) Dispatch(m *hook.Message, size int, deliveries []hook.Deliv
 		v := &deliveries[i]
 		switch {
 		case v.State != hook.Pending:
-		case v.Holder == d.self:
+		case v.Holder != 0: // reserved here
 			d.dispatch(m, size, v)
 		default:
 			d.Due(v.Endpoint, v.NextAt)
@@ -301,7 +309,7 @@ func (d *Dispatcher) nudge() {
 func (d *Dispatcher) Run(ctx context.Context) error {
 	d.running.Store(true)
 	go d.recordAll()
-	sweep := time.NewTicker(sweepInterval)
+	sweep := time.NewTicker(d.every)
 	defer sweep.Stop()
 	timer := time.NewTimer(0)
 	defer timer.Stop()

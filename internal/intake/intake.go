@@ -103,7 +103,7 @@ type answer struct {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	token := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, Prefix), "/")
-	source := h.source(token)
+	source := h.Source(token)
 	var lost error
 	if source == nil && h.o.Lookup != nil {
 		source, lost = h.lookup(r.Context(), token)

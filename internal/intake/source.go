@@ -119,8 +119,8 @@ func (h *Handler) forget(old *Source, keep []string) {
 	}
 }
 
-// source is the one with a token, or nil.
-func (h *Handler) source(token string) *Source {
+// Source is the one with a token, or nil.
+func (h *Handler) Source(token string) *Source {
 	if x, ok := h.byToken.Load(token); ok {
 		return x.(*Source)
 	}

@@ -10,17 +10,26 @@ import (
 
 	"github.com/sigpost/sigpost/internal/config"
 	"github.com/sigpost/sigpost/internal/hook"
+	"github.com/sigpost/sigpost/internal/store"
 	"github.com/sigpost/sigpost/signature"
 )
 
 // What follows is what the API tells: it changed the store, and the running
 // parts must follow before it answers.
 
-// AppChanged puts the endpoints of an application to work as the store has them.
+// AppChanged puts the endpoints of an application to work as the store has them,
+// here and on the other nodes.
 func (s *Server) AppChanged(ctx context.Context, app hook.Key) error {
 	if s.o.ReadState {
 		return nil // nothing runs that could follow
 	}
+	if err := s.followApp(ctx, app); err != nil {
+		return err
+	}
+	return s.store.Notify(ctx, store.NotifyApp, app)
+}
+
+func (s *Server) followApp(ctx context.Context, app hook.Key) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	made, err := s.builder.Load().app(ctx, app)
@@ -31,11 +40,18 @@ func (s *Server) AppChanged(ctx context.Context, app hook.Key) error {
 	return s.dispatch.UpdateApp(ctx, app, made.targets)
 }
 
-// SourceChanged lets a source receive as the store has it.
+// SourceChanged lets a source receive as the store has it, here and on the other nodes.
 func (s *Server) SourceChanged(ctx context.Context, org, source hook.Key) error {
 	if s.o.ReadState {
 		return nil
 	}
+	if err := s.followSource(ctx, org, source); err != nil {
+		return err
+	}
+	return s.store.Notify(ctx, store.NotifySource, source)
+}
+
+func (s *Server) followSource(ctx context.Context, org, source hook.Key) error {
 	s.mu.Lock() // before it is read: who comes last must have read last
 	defer s.mu.Unlock()
 	x, err := s.store.Source(ctx, org, source)
@@ -80,8 +96,13 @@ func (s *Server) OrgChanged(ctx context.Context, org hook.Key) error {
 // Due says that deliveries of an endpoint became due.
 func (s *Server) Due(endpoint hook.Key, at time.Time) { s.dispatch.Due(endpoint, at) }
 
-// TaskAdded wakes who works on tasks.
-func (s *Server) TaskAdded() { s.tasks.Wake() }
+// TaskAdded wakes who works on tasks, on whichever node.
+func (s *Server) TaskAdded() {
+	s.tasks.Wake()
+	if err := s.store.Notify(context.Background(), notifyTask, 0); err != nil {
+		s.o.Log.Warn("other nodes not told of a task", "error", err) // it is found a moment later
+	}
+}
 
 // SourceURL is where a source's provider is to post to.
 func (s *Server) SourceURL(x hook.Source) string { return s.sourceURL(x) }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,6 +65,7 @@ type Server struct {
 	expiries expiries
 	hub      *api.Hub
 	notices  chan notice // operational webhooks to be sent
+	news     *news       // of other nodes
 	// builder makes what runs, under the configuration in force.
 	builder atomic.Pointer[builder]
 
@@ -86,19 +88,22 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.store, err = store.Open(ctx, store.Options{Dir: o.Config.Data, Log: o.Log, Committed: s.metrics.Committed, Seal: ring})
+	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
+		return nil, hook.Errorf(hook.CodeInvalid, "make data directory %s: %w; name a directory that this user can write to with --data", o.Config.Data, err)
+	}
+	s.store, err = store.Open(ctx, store.Options{Dir: o.Config.Data, URL: o.Config.DatabaseURL.Reveal(), Log: o.Log, Committed: s.metrics.Committed, Seal: ring})
 	if err != nil {
 		return nil, err
 	}
-	s.dispatch = dispatch.New(dispatch.Options{Store: s.store, Log: o.Log, Observe: s.observeAttempt, Disabled: s.noteDisabled})
+	s.dispatch = dispatch.New(dispatch.Options{Store: s.store, Log: o.Log, Observe: s.observeAttempt, Disabled: s.noteDisabled, Sweep: s.sweepEvery()})
 	hub := api.NewHub()
 	s.pipeline = pipeline.New(s.store, s.dispatch, func(m *hook.Message) {
 		hub.Publish(api.Event{Key: m.ID, Org: m.Org, App: m.App, Kind: api.EventMessage, Type: m.Type})
 	})
-	s.hub, s.notices = hub, make(chan notice, noticeQueue)
+	s.hub, s.notices, s.news = hub, make(chan notice, noticeQueue), newNews()
 	s.intake = intake.New(intake.Options{
 		Pipeline: s.pipeline, Store: s.store, IDs: s.store.IDs(), Log: o.Log,
-		TrustedProxies: config.Prefixes(o.Config.TrustedProxies), Observe: s.observeIntake,
+		TrustedProxies: config.Prefixes(o.Config.TrustedProxies), Observe: s.observeIntake, Lookup: s.lookupShared(),
 	})
 	s.tasks = task.New(task.Options{Store: s.store, Due: s.Due, Log: o.Log})
 	s.api = api.New(api.Options{
@@ -123,7 +128,11 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 
 // masterKey is the key of the configuration, or that of the data directory.
 func masterKey(cfg *config.Config) (*seal.Ring, error) {
-	if cfg.MasterKey == "" {
+	switch {
+	case cfg.MasterKey != "":
+	case cfg.DatabaseURL != "":
+		return nil, hook.Errorf(hook.CodeInvalid, "master_key is missing: what is sealed in a database that nodes share must open on each of them; set SIGPOST_MASTER_KEY to the same value on all (`openssl rand -base64 32` makes one)")
+	default:
 		return seal.FromFile(cfg.Data)
 	}
 	return seal.NewRing(strings.Split(cfg.MasterKey.Reveal(), ",")...)
@@ -155,9 +164,11 @@ func (s *Server) Run(ctx context.Context) error {
 	s.o.Log.Info("running", "version", s.o.Version, "data", cfg.Data, "sources", len(cfg.Sources))
 	work, stop := context.WithCancel(context.Background())
 	defer stop()
-	failed := make(chan error, len(s.faces)+6)
+	failed := make(chan error, len(s.faces)+8)
 	var running sync.WaitGroup
-	for name, run := range map[string]func(context.Context) error{"dispatch": s.dispatch.Run, "intake": s.intake.Run, "upkeep": s.upkeep, "tasks": s.tasks.Run, "lists": s.store.RunIndexer, "notices": s.notify} {
+	for name, run := range map[string]func(context.Context) error{"dispatch": s.dispatch.Run, "intake": s.intake.Run,
+		"background": s.background, "lists": s.store.RunIndexer, "notices": s.notify, "heartbeat": s.store.RunHeartbeat, "follow": s.follow, "listener": s.listener,
+	} {
 		running.Go(func() {
 			if err := run(work); err != nil {
 				failed <- fmt.Errorf("%s: %w", name, err)

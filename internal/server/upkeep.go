@@ -43,6 +43,7 @@ func (s *Server) upkeepJobs() []upkeepJob {
 		}
 	}
 	return []upkeepJob{
+		{"partitions", func(ctx context.Context) error { return s.store.EnsurePartitions(ctx, time.Now()) }},
 		{"dedupe keys", forget(s.store.ForgetDedupe)},
 		{"idempotency keys", forget(s.store.ForgetIdempotency)},
 		{"expired secrets", forget(s.store.ForgetSecrets)},

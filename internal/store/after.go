@@ -16,18 +16,26 @@ const rowsAfter = 500
 // after a key, in the order of keys: messages without their bodies, and attempts.
 // One call looks at a bounded number of rows, those of others too. upTo is the key up to
 // which it has seen everything there is: no row at or before it appears later,
-// because keys are given at commit. more says that there may be rows after
-// it already. after 0 means "from now on": upTo is then the end, and nothing is read.
+// because keys are given at commit, or nothing older is under way. more says that there may be rows after
+// it already. On PostgreSQL that is what is about half a second old. after 0 means "from now on": upTo is then the end, and nothing is read.
 func (s *Store) After(ctx context.Context, org, app, after hook.Key) (messages []hook.Message, attempts []hook.AttemptRow, upTo hook.Key, more bool, err error) {
+	end, err := s.settledEnd(ctx)
+	if err != nil {
+		return nil, nil, 0, false, fmt.Errorf("read what is new: %w", err)
+	}
 	err = s.view(ctx, func(tx *sql.Tx) error {
+		if after == 0 && s.pg != nil {
+			upTo = end
+			return nil
+		}
 		if after == 0 {
 			return tx.QueryRowContext(ctx, sqlStreamEnd).Scan(&upTo)
 		}
-		ms, err := newerThan(ctx, tx, sqlStreamMessages, org, after)
+		ms, err := newerThan(ctx, tx, sqlStreamMessages, org, after, end)
 		if err != nil {
 			return err
 		}
-		as, err := newerThan(ctx, tx, sqlStreamAttempts, org, after)
+		as, err := newerThan(ctx, tx, sqlStreamAttempts, org, after, end)
 		if err != nil {
 			return err
 		}
@@ -54,8 +62,8 @@ func (s *Store) After(ctx context.Context, org, app, after hook.Key) (messages [
 
 const (
 	sqlStreamEnd      = "SELECT coalesce(max(id), 1) FROM (SELECT max(id) AS id FROM messages UNION ALL SELECT max(id) FROM attempts) AS newest"
-	sqlStreamMessages = "SELECT id, org_id FROM messages WHERE id > ? ORDER BY id LIMIT ?"
-	sqlStreamAttempts = "SELECT id, org_id FROM attempts WHERE id > ? ORDER BY id LIMIT ?"
+	sqlStreamMessages = "SELECT id, org_id FROM messages WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
+	sqlStreamAttempts = "SELECT id, org_id FROM attempts WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
 )
 
 // newer are the keys of one organization among the next rows of a table.
@@ -73,8 +81,8 @@ func (n *newer) upTo(end hook.Key) []hook.Key {
 	return n.keys[:i]
 }
 
-func newerThan(ctx context.Context, tx *sql.Tx, text string, org, after hook.Key) (n newer, err error) {
-	rows, err := tx.QueryContext(ctx, text, after, rowsAfter)
+func newerThan(ctx context.Context, tx *sql.Tx, text string, org, after, end hook.Key) (n newer, err error) {
+	rows, err := tx.QueryContext(ctx, text, after, end, rowsAfter)
 	if err != nil {
 		return n, err
 	}

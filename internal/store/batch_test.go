@@ -43,8 +43,25 @@ func together(t *testing.T, s *Store, fs ...func()) {
 // and one that is refused there spoils nothing else.
 func TestIdempotencyKeysMeetInOneTransaction(t *testing.T) {
 	t.Parallel()
+	onBothEngines(t, keysMeet)
+}
+
+// onBothEngines runs a test with the options of each engine.
+func onBothEngines(t *testing.T, test func(t *testing.T, o Options)) {
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		test(t, Options{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		test(t, Options{URL: server.Database(t), Log: slog.New(slog.DiscardHandler)})
+	})
+}
+
+func keysMeet(t *testing.T, o Options) {
 	var commits []int
-	s, err := Open(context.Background(), Options{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler), Committed: func(rows int, _ time.Duration) { commits = append(commits, rows) }})
+	o.Committed = func(rows int, _ time.Duration) { commits = append(commits, rows) }
+	s, err := Open(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,5 +92,74 @@ func TestIdempotencyKeysMeetInOneTransaction(t *testing.T) {
 	}
 	if s.Close(); len(commits) != 2 || commits[1] != len(fs) {
 		t.Errorf("transactions of %v writes, 1 and %d are right", commits, len(fs))
+	}
+}
+
+// A batch has everything at once: new events, one that comes again within it, one
+// that is known, a duplicate that is forwarded, attempts of two deliveries, one of
+// them twice, and one that another holder recorded.
+func TestABatchOfEverythingIsWrittenAsItWouldBeOneByOne(t *testing.T) {
+	t.Parallel()
+	onBothEngines(t, mixedBatch)
+}
+
+func mixedBatch(t *testing.T, o Options) {
+	ctx := context.Background()
+	s, err := Open(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	known, tried, foreign := keep(t, s, unit(0)), keep(t, s, unit(s.Incarnation())), keep(t, s, unit(12345))
+	fresh, twin, again, forwarded := unit(0), unit(0), unit(0), unit(0)
+	twin.Hash, again.Hash, forwarded.Hash, forwarded.Redeliver = fresh.Hash, known.Hash, known.Hash, true
+	record := func(a *hook.Append, holder hook.Key) *hook.Record {
+		d := a.Deliveries[0]
+		d.Holder = holder
+		return &hook.Record{Delivery: d, State: hook.Delivered, Attempt: &hook.Attempt{Number: 1, At: time.Now(), Outcome: hook.OutcomeDelivered, Status: 200}}
+	}
+	r := []*hook.Record{record(tried, s.Incarnation()), record(tried, s.Incarnation()), record(foreign, s.Incarnation())}
+	var fs []func()
+	for _, a := range []*hook.Append{fresh, twin, again, forwarded} {
+		fs = append(fs, func() {
+			if err := s.Append(ctx, a); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	fs = append(fs, func() {
+		if err := s.Record(ctx, r); err != nil {
+			t.Error(err)
+		}
+	})
+	together(t, s, fs...)
+	if fresh.Duplicate || !twin.Duplicate || !again.Duplicate || !forwarded.Duplicate || twin.Message.ID != fresh.Message.ID || again.Message.ID != known.Message.ID || forwarded.Message.ID != known.Message.ID {
+		t.Errorf("fresh %+v, twin %+v, again %+v, forwarded %+v", fresh, twin, again, forwarded)
+	}
+	if r[0].Refused || !r[1].Refused || !r[2].Refused {
+		t.Errorf("refused: %v, %v, %v", r[0].Refused, r[1].Refused, r[2].Refused)
+	}
+	for _, c := range []struct {
+		a                               *hook.Append
+		duplicates, deliveries, chained int
+	}{{fresh, 1, 1, 0}, {known, 2, 2, 0}, {tried, 0, 1, 1}, {foreign, 0, 1, 0}} {
+		m, err := s.Message(ctx, c.a.Message.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := s.Deliveries(ctx, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		attempts, err := s.Attempts(ctx, &list[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Duplicates != c.duplicates || len(list) != c.deliveries || len(attempts) != c.chained {
+			t.Errorf("message %d: %d duplicates, %d deliveries, %d attempts; want %+v", m.ID, m.Duplicates, len(list), len(attempts), c)
+		}
+		if last := list[len(list)-1]; c.a == known && (last.Trigger != hook.Duplicate || last.Message != known.Message.ID || last.ID != forwarded.Deliveries[0].ID) {
+			t.Errorf("the forwarded duplicate: %+v", last)
+		}
 	}
 }

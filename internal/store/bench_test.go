@@ -28,7 +28,11 @@ func open(t testing.TB) *Store {
 // BenchmarkAppendAndRecord is the whole work of the store for one event that is
 // delivered at the first attempt, with 64 events under way at once.
 func BenchmarkAppendAndRecord(b *testing.B) {
-	s := open(b)
+	b.Run("SQLite", func(b *testing.B) { appendAndRecord(b, open(b)) })
+	b.Run("PostgreSQL", func(b *testing.B) { appendAndRecord(b, openNode(b, server.Database(b))) })
+}
+
+func appendAndRecord(b *testing.B, s *Store) {
 	ctx := context.Background()
 	body := make([]byte, 1024)
 	var failed atomic.Int64

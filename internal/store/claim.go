@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sigpost/sigpost/internal/hook"
@@ -123,9 +124,10 @@ func (s *Store) HeldEndpoints(ctx context.Context) ([]hook.Key, error) {
 func (s *Store) HoldPending(ctx context.Context, endpoint hook.Key) (int64, error) {
 	var total int64
 	free, args := s.free()
-	args = append(append([]any{endpoint}, args...), stateStep)
+	args = append(append(append(slices.Clone(args), endpoint), args...), stateStep)
 	for {
-		n, err := s.changeState(ctx, `UPDATE deliveries SET state = 5, holder = 0 WHERE id IN (
+		// The condition stands twice: a row may be claimed between the two.
+		n, err := s.changeState(ctx, `UPDATE deliveries SET state = 5, holder = 0 WHERE state = 1 AND `+free+` AND id IN (
 			SELECT id FROM deliveries WHERE state = 1 AND endpoint_id = ? AND `+free+` LIMIT ?)`, args...)
 		total += n
 		if err != nil || n < stateStep {

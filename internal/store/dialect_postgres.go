@@ -14,15 +14,19 @@ import (
 // Everything about SQL that only PostgreSQL does stands in this file: queries
 // are written once, as SQLite takes them, and translated here.
 
+// applicationName tells our connections from others.
+const applicationName = "sigpost"
+
 // sessionSettings are those of every connection. Each statement of ours finds its
 // rows by key or index, so scans are off and plans are made with the arguments in
 // hand: a fresh database has no statistics, and a plan made on empty tables would
-// otherwise be kept (an UPDATE … FROM unnest() then runs at a third of its speed).
+// otherwise be kept: an UPDATE … FROM unnest() then runs at a third of its speed.
 // Explicit joins keep their order, as CROSS JOIN does on SQLite. Compiling costs
 // more than any of these queries.
 func sessionSettings() map[string]string {
 	return map[string]string{
-		"application_name":                    "sigpost",
+		"application_name":                    applicationName,
+		"enable_mergejoin":                    "off",
 		"enable_seqscan":                      "off",
 		"jit":                                 "off",
 		"join_collapse_limit":                 "1",

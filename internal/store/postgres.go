@@ -59,15 +59,15 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 			config.RuntimeParams[name] = value
 		}
 	}
+	config.RuntimeParams["application_name"] = applicationName // settledEnd looks for it
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 5 * time.Second
 	}
-	s := &Store{seal: o.Seal, pg: &postgres{config: config, age: o.age, log: o.Log}}
-	if s.pg.age == 0 {
-		s.pg.age = aliveFor
-	}
+	s := &Store{seal: o.Seal, pg: &postgres{config: config, age: aliveFor, log: o.Log}}
 	known := &translations{}
-	s.read, s.write = openPool(config, known, readers), openPool(config, known, writers)
+	reading := config.Copy() // lists look rows up one by one: a join that reads a whole table first is never right
+	reading.RuntimeParams["enable_hashjoin"] = "off"
+	s.read, s.write = openPool(reading, known, readers), openPool(config, known, writers)
 	if err := s.openAlone(ctx, o); err != nil {
 		s.closeFiles()
 		if _, ok := errors.AsType[*hook.Error](err); ok {

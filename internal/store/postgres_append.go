@@ -181,8 +181,7 @@ delivery AS (INSERT INTO deliveries (id, org_id, message_id, endpoint_id, state,
 	JOIN known k ON k.n = d.n WHERE k.redeliver OR NOT k.again),
 posting AS (INSERT INTO postings (owner_id, term, id)
 	SELECT p.owner_id, p.term, p.id FROM unnest($34::integer[], $35::bigint[], $36::bigint[], $37::bigint[], $38::boolean[]) AS p (n, owner_id, term, id, of_message)
-	JOIN known k ON k.n = p.n WHERE NOT k.again OR k.redeliver AND NOT p.of_message
-	ON CONFLICT DO NOTHING),
+	JOIN known k ON k.n = p.n WHERE NOT k.again OR k.redeliver AND NOT p.of_message),
 counted AS (INSERT INTO duplicates (message_id, org_id, count, last_at)
 	SELECT first, min(org_id), count(*), max(received_at) FROM known WHERE again GROUP BY first ORDER BY first
 	ON CONFLICT (message_id) DO UPDATE SET count = duplicates.count + excluded.count, last_at = greatest(duplicates.last_at, excluded.last_at))

@@ -80,11 +80,14 @@ func (s *Store) addIncarnation(ctx context.Context, conn *sql.Conn, node int, ke
 	if _, err := conn.ExecContext(ctx, "INSERT INTO incarnations (id, node, started_at, seen_at) VALUES (?, ?, ?, now())", k, node, ms(now)); err != nil {
 		return 0, fmt.Errorf("begin incarnation: %w", err)
 	}
-	if err := one(conn.ExecContext(ctx, "UPDATE nodes SET incarnation = ?, seen_at = now() WHERE id = ?", k, node)); err != nil {
+	if err := one(conn.ExecContext(ctx, "UPDATE nodes SET incarnation = ?, seen_at = now(), behind = "+sqlBehind+" WHERE id = ?", k, ms(now), node)); err != nil {
 		return 0, fmt.Errorf("begin incarnation: %w", err)
 	}
 	return k, nil
 }
+
+// sqlBehind is how far a clock is behind the database's, in milliseconds.
+const sqlBehind = "greatest(0, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) - ?)"
 
 // Beat says that this incarnation is alive. When it is dead already, or may hold
 // what nobody has in memory, the node begins another; Incarnation tells. Where no
@@ -95,9 +98,9 @@ func (s *Store) Beat(ctx context.Context) error {
 	}
 	doubt := s.pg.doubt.Load()
 	if !doubt {
-		q := `WITH seen AS (UPDATE incarnations SET seen_at = now() WHERE id = ?1 AND seen_at > now() - ` + interval(s.pg.age) + ` RETURNING id)
-			UPDATE nodes SET seen_at = now() FROM seen WHERE nodes.id = ?2 AND nodes.incarnation = seen.id`
-		res, err := s.write.ExecContext(ctx, q, s.Incarnation(), s.pg.node.Load())
+		q := `WITH seen AS (UPDATE incarnations SET seen_at = now() WHERE id = ? AND seen_at > now() - ` + interval(s.pg.age) + ` RETURNING id)
+			UPDATE nodes SET behind = ` + sqlBehind + `, seen_at = now() FROM seen WHERE nodes.id = ? AND nodes.incarnation = seen.id`
+		res, err := s.write.ExecContext(ctx, q, s.Incarnation(), ms(time.Now()), s.pg.node.Load())
 		if err != nil {
 			return fmt.Errorf("beat: %w", err)
 		}
@@ -133,6 +136,12 @@ func (s *Store) begetAgain(ctx context.Context) error {
 				return err
 			}
 			s.writer.keys = hook.NewKeySequence(uint8(node), s.writer.keys.Take(time.Now(), 1))
+		}
+		// The old one may have been forgotten, and something may still be kept under it:
+		// only what is listed can be claimed from.
+		const list = "INSERT INTO incarnations (id, node, started_at, seen_at) VALUES (?, ?, ?, '-infinity') ON CONFLICT DO NOTHING"
+		if _, err := tx.ExecContext(ctx, list, old, node, ms(old.Time())); err != nil {
+			return err
 		}
 		fresh, err = s.addIncarnation(ctx, tx, node, s.writer.keys)
 		return err

@@ -47,12 +47,8 @@ func (p *pgWriter) once(batch []*write) error {
 	for _, u := range batch {
 		u.err = nil
 	}
-	if p.conn == nil {
-		conn, err := p.store.write.Conn(ctx)
-		if err != nil {
-			return storeError("connect", errors.Join(err, errLost))
-		}
-		p.conn = conn
+	if err := p.connect(ctx); err != nil {
+		return storeError("connect", fmt.Errorf("%w: %w", errLost, err))
 	}
 	err := p.write(ctx, batch)
 	if err == nil {
@@ -62,7 +58,27 @@ func (p *pgWriter) once(batch []*write) error {
 		return storeError("write", err)
 	}
 	p.store.pg.doubt.Store(true) // it may have been committed, and nobody will know
-	return storeError("write", errors.Join(err, errLost))
+	return storeError("write", fmt.Errorf("%w: %w", errLost, err))
+}
+
+// connect takes a connection that answers, if there is none: when the server was
+// gone, those that were idle are broken as well, and do not know it.
+func (p *pgWriter) connect(ctx context.Context) (err error) {
+	for range writers + 1 {
+		if p.conn != nil {
+			return nil
+		}
+		conn, failed := p.store.write.Conn(ctx)
+		if failed != nil {
+			return failed
+		}
+		if err = conn.PingContext(ctx); err == nil {
+			p.conn = conn
+			return nil
+		}
+		conn.Close() // it is broken, and err says how
+	}
+	return err
 }
 
 // raw gives f the connection of pgx itself, for what database/sql cannot do. While f
@@ -185,9 +201,9 @@ func (p *pgWriter) others(ctx context.Context, batch []*write) error {
 	return nil
 }
 
-// alone makes others who call it wait until this transaction ends: for units that
+// oneByOne makes others who call it wait until this transaction ends: for units that
 // must not run on two nodes at a time.
-func (s *Store) alone(ctx context.Context, tx *sql.Conn) error {
+func (s *Store) oneByOne(ctx context.Context, tx *sql.Conn) error {
 	if s.pg == nil {
 		return nil
 	}

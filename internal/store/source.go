@@ -25,7 +25,7 @@ type FileSource struct {
 // with what they still had to get when prune is set. It is one transaction.
 func (s *Store) ApplyFile(ctx context.Context, file []FileSource, prune bool) error {
 	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		if err := s.alone(ctx, tx); err != nil {
+		if err := s.oneByOne(ctx, tx); err != nil {
 			return err
 		}
 		a := applying{store: s, tx: tx, keys: s.writer.keys, now: time.Now()}

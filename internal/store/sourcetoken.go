@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,4 +30,19 @@ func (s *Store) OldTokens(ctx context.Context, source hook.Key, now time.Time) (
 		tokens = append(tokens, token)
 	}
 	return tokens, end, rows.Err()
+}
+
+// SourceByToken reads the source whose URL has a token, or had it until it was
+// rotated a while ago. CodeNotFound when there is none.
+func (s *Store) SourceByToken(ctx context.Context, token string, now time.Time) (hook.Source, error) {
+	const q = "SELECT org_id, id FROM sources WHERE token = ? UNION ALL SELECT org_id, source_id FROM source_tokens WHERE token = ? AND expires_at > ? LIMIT 1"
+	var org, id hook.Key
+	err := s.read.QueryRowContext(ctx, q, token, token, ms(now)).Scan(&org, &id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return hook.Source{}, hook.Errorf(hook.CodeNotFound, "no source has this token")
+	}
+	if err != nil {
+		return hook.Source{}, fmt.Errorf("read source: %w", err)
+	}
+	return s.Source(ctx, org, id)
 }

@@ -54,8 +54,6 @@ type Options struct {
 	// Seal encrypts secrets, endpoint headers and kept answers. Nil keeps them
 	// in clear, which is for tests.
 	Seal Sealer
-
-	age time.Duration // how long an incarnation is alive without a beat; 0: 20 s
 }
 
 // Sealer encrypts what must stay secret at rest. context binds a value to its

@@ -24,7 +24,8 @@ INSERT INTO meta (name, value) VALUES
 CREATE TABLE nodes (
     id          INTEGER NOT NULL PRIMARY KEY,
     incarnation BIGINT  NOT NULL,          -- that has the number, 0: given back
-    seen_at     TIMESTAMPTZ NOT NULL
+    seen_at     TIMESTAMPTZ NOT NULL,
+    behind      BIGINT  NOT NULL DEFAULT 0 -- milliseconds, of its clock to the database's
 ) WITH (fillfactor = 50);
 
 CREATE TABLE incarnations (

@@ -39,6 +39,7 @@ func Run(t *testing.T, open Opener) {
 		{"OneBadUnitSpoilsNoOther", oneBadUnit},
 		{"ListGoesBackWithoutGapOrRepeat", listPages},
 		{"MessagesOfAnOrganizationAreItsOwn", orgMessages},
+		{"TextThatNoColumnHoldsIsKeptInAnotherForm", unsafeText},
 		{"RejectedAreBounded", rejectedBounds},
 		{"QuarantineIsNeverDropped", quarantine},
 		{"FileDecidesAboutSourcesAndEndpoints", applyFile},

@@ -77,9 +77,21 @@ func programs() (string, error) {
 	return "", fmt.Errorf("PostgreSQL %d or newer is not installed here (Debian: apt-get install postgresql)", oldest)
 }
 
-// Database makes a database for one test and gives its URL. Where PostgreSQL is
-// not installed the test is skipped, or fails when that is required.
+// Database makes a copy of the prepared database for one test and gives its URL.
+// Where PostgreSQL is not installed the test is skipped, or fails when that is
+// required.
 func (s *Server) Database(t testing.TB) string {
+	t.Helper()
+	return s.database(t, "prepared")
+}
+
+// Empty makes a database without anything in it, else as Database.
+func (s *Server) Empty(t testing.TB) string {
+	t.Helper()
+	return s.database(t, "template0")
+}
+
+func (s *Server) database(t testing.TB, template string) string {
 	t.Helper()
 	if ok, reason := Available(); !ok {
 		if os.Getenv(Required) == "required" {
@@ -95,7 +107,7 @@ func (s *Server) Database(t testing.TB) string {
 	s.n++
 	name := fmt.Sprintf("test_%d", s.n)
 	s.mu.Unlock()
-	if err := s.exec("CREATE DATABASE " + name + " TEMPLATE prepared"); err != nil {
+	if err := s.exec("CREATE DATABASE " + name + " TEMPLATE " + template); err != nil {
 		t.Fatalf("make a database: %v", err)
 	}
 	t.Cleanup(func() {

@@ -1,0 +1,196 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/sigpost/sigpost/internal/hook"
+	"github.com/sigpost/sigpost/internal/intake"
+	"github.com/sigpost/sigpost/internal/store"
+)
+
+// Nodes that share a PostgreSQL database tell each other what changed. What they
+// tell is a wake-up: after a lost connection a node reads everything again, and
+// every half minute it does so anyway.
+
+const (
+	// notifyTask says that there is a new task.
+	notifyTask = "task"
+	// sharedSweep is how often a node looks for work that nobody holds: with the
+	// 20 s after which a silent node is dead, its work goes on within 30 s.
+	sharedSweep = 5 * time.Second
+	// followEvery is how often a node follows the store without being told.
+	followEvery = 30 * time.Second
+)
+
+// shared says whether other nodes may share the store.
+func (s *Server) shared() bool { return s.o.Config.DatabaseURL != "" }
+
+// sweepEvery is how often the dispatcher looks for work; 0 is its own choice.
+func (s *Server) sweepEvery() time.Duration {
+	if s.shared() {
+		return sharedSweep
+	}
+	return 0
+}
+
+// listener hears what other nodes tell, until ctx ends.
+func (s *Server) listener(ctx context.Context) error { return s.store.RunListener(ctx, s.hear) }
+
+// news is what was heard and not yet followed.
+type news struct {
+	mu      sync.Mutex
+	apps    map[hook.Key]bool
+	sources map[hook.Key]bool
+	all     bool
+	wake    chan struct{}
+}
+
+func newNews() *news {
+	return &news{apps: map[hook.Key]bool{}, sources: map[hook.Key]bool{}, wake: make(chan struct{}, 1)}
+}
+
+// hear notes what another node told. It does not block: what is told often is
+// followed once.
+func (s *Server) hear(kind string, key hook.Key) {
+	n := s.news
+	switch kind {
+	case store.NotifyDue:
+		s.dispatch.Due(key, time.Now())
+		return
+	case notifyTask:
+		s.tasks.Wake()
+		return
+	}
+	n.mu.Lock()
+	switch kind {
+	case store.NotifyApp:
+		n.apps[key] = true
+	case store.NotifySource:
+		n.sources[key] = true
+	case store.NotifyLost:
+		n.all = true
+	}
+	n.mu.Unlock()
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (n *news) take() (apps, sources map[hook.Key]bool, all bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	apps, sources, all = n.apps, n.sources, n.all
+	n.apps, n.sources, n.all = map[hook.Key]bool{}, map[hook.Key]bool{}, false
+	return apps, sources, all
+}
+
+// follow does what other nodes' news ask for, until ctx ends.
+func (s *Server) follow(ctx context.Context) error {
+	if !s.shared() {
+		return nil
+	}
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.news.wake:
+		case <-tick.C:
+			s.news.mu.Lock()
+			s.news.all = true
+			s.news.mu.Unlock()
+		}
+		apps, sources, all := s.news.take()
+		if err := s.followAll(ctx, apps, sources, all); err != nil && ctx.Err() == nil {
+			s.o.Log.Warn("changes of other nodes not followed yet", "error", err)
+		}
+	}
+}
+
+func (s *Server) followAll(ctx context.Context, apps, sources map[hook.Key]bool, all bool) error {
+	if all {
+		return s.renew(ctx)
+	}
+	for app := range apps {
+		if err := s.followApp(ctx, app); err != nil {
+			return err
+		}
+	}
+	if len(sources) == 0 {
+		return nil
+	}
+	known, err := s.store.Sources(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range known {
+		if sources[known[i].ID] {
+			delete(sources, known[i].ID)
+			if err := s.followSource(ctx, known[i].Org, known[i].ID); err != nil {
+				return err
+			}
+		}
+	}
+	for gone := range sources {
+		s.intake.RemoveSource(gone)
+	}
+	return nil
+}
+
+// renew makes the running parts what the store says, whatever was missed.
+func (s *Server) renew(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	made, err := s.builder.Load().all(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.dispatch.Update(ctx, made.targets); err != nil {
+		return err
+	}
+	s.pipeline.Update(made.routes)
+	s.intake.SetSources(made.sources)
+	return nil
+}
+
+// lookupShared is lookup where other nodes may make sources, else nil.
+func (s *Server) lookupShared() func(context.Context, string) (*intake.Source, error) {
+	if !s.shared() {
+		return nil
+	}
+	return s.lookup
+}
+
+// lookup finds a source that another node made a moment ago.
+func (s *Server) lookup(ctx context.Context, token string) (*intake.Source, error) {
+	x, err := s.store.SourceByToken(ctx, token, time.Now())
+	if err != nil && hook.CodeOf(err) == hook.CodeNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.followSource(ctx, x.Org, x.ID); err != nil {
+		return nil, err
+	}
+	return s.intake.Source(token), nil
+}
+
+// background is what one node does for all.
+func (s *Server) background(ctx context.Context) error {
+	return s.store.RunAlone(ctx, "background", func(ctx context.Context) error {
+		var both sync.WaitGroup
+		var failed error
+		both.Go(func() { failed = s.tasks.Run(ctx) })
+		err := s.upkeep(ctx)
+		both.Wait()
+		if err == nil {
+			err = failed
+		}
+		return err
+	})
+}
