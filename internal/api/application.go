@@ -167,11 +167,9 @@ func (a *API) putApplication(ctx context.Context, in *struct {
 	Body ApplicationIn
 }) (*Body[ApplicationOut], error) {
 	x, err := a.app(ctx, in.AppID)
+	in.Body.UID = keptUID(in.Body.UID, in.AppID, hook.KindApplication)
 	if isNotFound(err) && !strings.HasPrefix(in.AppID, string(hook.KindApplication)) {
 		x = hook.Application{Org: caller(ctx).Org}
-		if in.Body.UID == nil {
-			in.Body.UID = &in.AppID
-		}
 		if err := in.Body.into(&x); err != nil {
 			return nil, err
 		}

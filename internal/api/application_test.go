@@ -26,7 +26,7 @@ func TestApplicationsLiveTheirLife(t *testing.T) {
 	if got := h.must(http.StatusOK, "POST", "/api/v1/app?get_if_exists=true", `{"name":"Two","uid":"one"}`); got["id"] != id || got["name"] != "One" {
 		t.Errorf("get_if_exists gives %v", got)
 	}
-	if got := h.must(http.StatusOK, "PUT", "/api/v1/app/one", `{"name":"New"}`); got["name"] != "New" || got["uid"] != nil {
+	if got := h.must(http.StatusOK, "PUT", "/api/v1/app/one", `{"name":"New"}`); got["name"] != "New" || got["uid"] != "one" {
 		t.Errorf("PUT gives %v", got)
 	}
 	if got := h.must(http.StatusCreated, "PUT", "/api/v1/app/fresh", `{"name":"Fresh"}`); got["uid"] != "fresh" {

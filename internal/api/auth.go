@@ -74,6 +74,9 @@ func allow(ctx context.Context, need access) error {
 	if c.may(need) {
 		return nil
 	}
+	if c.Scope == hook.ScopeApp && capabilities[need] != "" {
+		return hook.Errorf(hook.CodeDenied, "this portal token may not do this: it needs the capability %s, and must not be read-only", capabilities[need])
+	}
 	return hook.Errorf(hook.CodeDenied, "a token with scope %s may not do this", c.Scope)
 }
 

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -346,11 +347,9 @@ func (a *API) putEndpoint(ctx context.Context, in *struct {
 	Body EndpointUpsertIn
 }) (*Body[EndpointOut], error) {
 	app, e, err := a.endpoint(ctx, in.AppID, in.EndpointID)
+	in.Body.UID = keptUID(in.Body.UID, in.EndpointID, hook.KindEndpoint)
 	if isNotFound(err) && app.ID != 0 && !strings.HasPrefix(in.EndpointID, string(hook.KindEndpoint)) {
 		e = hook.Endpoint{Org: app.Org, App: app.ID, OfSource: app.Kind == hook.AppOfSource}
-		if in.Body.UID == nil {
-			in.Body.UID = &in.EndpointID
-		}
 		if err := in.Body.into(&e); err != nil {
 			return nil, err
 		}
@@ -358,6 +357,10 @@ func (a *API) putEndpoint(ctx context.Context, in *struct {
 		return answerWith(http.StatusCreated, a.endpointOut(e)), err
 	}
 	if err != nil {
+		return nil, err
+	}
+	defer a.alone("endpoint", e.ID)()
+	if e, err = a.Store.Endpoint(ctx, e.App, e.ID); err != nil { // as it is now
 		return nil, err
 	}
 	before := e
@@ -373,8 +376,14 @@ func (a *API) changeEndpoint(ctx context.Context, before, e hook.Endpoint, s *Si
 	if before.ManagedByFile {
 		return e, errManaged("endpoint")
 	}
-	if before.URL != e.URL && caller(ctx).Scope != hook.ScopeApp {
+	switch {
+	case before.URL == e.URL:
+	case caller(ctx).Scope != hook.ScopeApp:
 		e.Untrusted = false // the operator vouches for it now
+	case origin(before.URL) != origin(e.URL):
+		// Credentials that were given for one host do not go to another that their
+		// owner does not know of.
+		e.Headers = slices.DeleteFunc(slices.Clone(e.Headers), func(h hook.Header) bool { return hook.SensitiveHeader(h.Name) })
 	}
 	if err := a.check(ctx, &e); err != nil {
 		return e, err
@@ -400,6 +409,15 @@ func (a *API) changeEndpoint(ctx context.Context, before, e hook.Endpoint, s *Si
 	return e, a.Runtime.AppChanged(ctx, e.App)
 }
 
+// origin is what of a URL says who gets a request.
+func origin(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return text
+	}
+	return u.Scheme + "://" + strings.ToLower(u.Host)
+}
+
 func errManaged(what string) error {
 	return hook.Errorf(hook.CodeConflict, "this %s is managed by the configuration file; change it there", what)
 }
@@ -410,6 +428,10 @@ func (a *API) patchEndpoint(ctx context.Context, in *struct {
 }) (*Body[EndpointOut], error) {
 	_, e, err := a.endpoint(ctx, in.AppID, in.EndpointID)
 	if err != nil {
+		return nil, err
+	}
+	defer a.alone("endpoint", e.ID)()
+	if e, err = a.Store.Endpoint(ctx, e.App, e.ID); err != nil { // as it is now
 		return nil, err
 	}
 	before := e

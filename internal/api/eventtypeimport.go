@@ -91,6 +91,9 @@ func (a *API) openAPI(in *EventTypeImportOpenAPIIn) (map[string]any, error) {
 		if err != nil {
 			return nil, invalid(clip(err.Error()), "body", "specRaw")
 		}
+		if !fits(v, importLimit) { // what aliases stand for is longer than what was sent
+			return nil, invalid("is longer than 8 MiB with all that its aliases stand for", "body", "specRaw")
+		}
 		if raw, err = json.Marshal(v); err != nil {
 			return nil, invalid("has something that JSON cannot say, such as a key that is not text", "body", "specRaw")
 		}
@@ -102,6 +105,39 @@ func (a *API) openAPI(in *EventTypeImportOpenAPIIn) (map[string]any, error) {
 		return nil, invalid("is not an OpenAPI document: it is an object with webhooks or x-webhooks", "body", "spec")
 	}
 	return doc, nil
+}
+
+// fits says whether v has no more than about so many bytes as JSON.
+func fits(v any, most int) bool {
+	left := most
+	var count func(v any) bool
+	count = func(v any) bool {
+		if left -= weight(v); left < 0 {
+			return false
+		}
+		switch v := v.(type) {
+		case []any:
+			for _, x := range v {
+				if !count(x) {
+					return false
+				}
+			}
+		case map[string]any:
+			for _, x := range v {
+				if !count(x) {
+					return false
+				}
+			}
+		case map[any]any:
+			for _, x := range v {
+				if !count(x) {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	return count(v)
 }
 
 // clip bounds what an error says of a document.

@@ -106,6 +106,14 @@ func validation(d *huma.ErrorDetail) ValidationError {
 		name, _, _ := strings.Cut(rest, " ")
 		return ValidationError{append(loc, name), "field required", "value_error.missing"}
 	}
+	switch {
+	case strings.Contains(d.Message, "pattern") && len(loc) > 2 && loc[1] == "eventTypes":
+		d.Message += "; wildcards go into eventTypePatterns"
+	case strings.Contains(d.Message, "2006-01-02"):
+		d.Message = "is not a time like 2026-01-31T12:00:00Z"
+	case strings.Contains(d.Message, "strconv."):
+		d.Message = "is not a number as it is wanted here"
+	}
 	return ValidationError{loc, d.Message, "value_error"}
 }
 
@@ -158,7 +166,9 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(f.status)
-	if err := json.NewEncoder(w).Encode(f); err != nil {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(f); err != nil {
 		a.Log.Debug("answer not written", "path", r.URL.Path, "error", err)
 	}
 }

@@ -30,6 +30,10 @@ const (
 // streamsPerOrg is how many streams an organization may have open.
 const streamsPerOrg = 100
 
+// streamsPerApp is how many of them may be of one application: its portal must
+// not use up those of others.
+const streamsPerApp = 10
+
 // Hub wakes the streams that an event is for. It keeps nothing: who is slow
 // falls behind and reads on from where it is. Safe for concurrent use.
 type Hub struct {
@@ -96,6 +100,8 @@ func (h *Hub) subscribe(f streamFilter) (*subscription, error) {
 	switch {
 	case h.closed:
 		return nil, hook.Errorf(hook.CodeUnavailable, "the server is stopping; try again")
+	case f.app != 0 && h.ofApp(f.org, f.app) >= streamsPerApp:
+		return nil, newFault(http.StatusTooManyRequests, "there are 10 streams of this application open already; close one first")
 	case len(h.streams[f.org]) >= streamsPerOrg:
 		return nil, newFault(http.StatusTooManyRequests, "there are 100 streams open already; close one first")
 	}
@@ -105,6 +111,15 @@ func (h *Hub) subscribe(f streamFilter) (*subscription, error) {
 	}
 	h.streams[f.org][s] = struct{}{}
 	return s, nil
+}
+
+func (h *Hub) ofApp(org, app hook.Key) (n int) {
+	for s := range h.streams[org] {
+		if s.app == app {
+			n++
+		}
+	}
+	return n
 }
 
 func (h *Hub) unsubscribe(s *subscription) {

@@ -23,6 +23,7 @@ type IngestEndpointFields struct {
 	UID          *string           `json:"uid,omitempty" minLength:"1" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$"`
 	Disabled     *bool             `json:"disabled,omitempty"`
 	Metadata     map[string]string `json:"metadata,omitempty"`
+	EventTypes   []string          `json:"eventTypes,omitempty" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" doc:"The event types that it gets, exactly; see eventTypePatterns"`
 	EndpointExtension
 }
 
@@ -70,7 +71,7 @@ func (a *API) ingestEndpointOut(e hook.Endpoint) IngestEndpointOut {
 }
 
 // into puts what a caller sent into an endpoint. The event types stay as they
-// are unless there are patterns: this face has no other name for them.
+// are unless there are others: this face of the wire API has no name for them.
 func (in *IngestEndpointFields) into(e *hook.Endpoint) error {
 	f := EndpointFields{
 		URL: in.URL, Description: in.Description, ThrottleRate: in.ThrottleRate, RateLimit: in.RateLimit, UID: in.UID, Disabled: in.Disabled,
@@ -79,6 +80,8 @@ func (in *IngestEndpointFields) into(e *hook.Endpoint) error {
 	switch {
 	case in.EventTypePatterns != nil && len(in.EventTypePatterns) == 0:
 		e.EventTypes = nil
+	case len(in.EventTypes) > 0:
+		f.EventTypes = in.EventTypes
 	case in.EventTypePatterns == nil && !hasPatterns(e.EventTypes):
 		f.EventTypes = e.EventTypes
 	}
@@ -186,6 +189,7 @@ func (a *API) putIngestEndpoint(ctx context.Context, in *struct {
 		return nil, err
 	}
 	e := before
+	in.Body.UID = keptUID(in.Body.UID, in.EndpointID, hook.KindEndpoint)
 	if err := in.Body.into(&e); err != nil {
 		return nil, err
 	}

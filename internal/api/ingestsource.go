@@ -89,7 +89,7 @@ func (a *API) sourceOut(ctx context.Context, x hook.Source) (IngestSourceOut, er
 	if out.Type != genericType {
 		out.Config = &Empty{}
 	}
-	if !x.Disabled {
+	if !x.Disabled && caller(ctx).may(accessOrg) { // its token can be all that protects the source
 		out.IngestURL = pointer(a.Runtime.SourceURL(x))
 	}
 	if x.ManagedByFile {
@@ -170,6 +170,14 @@ func (a *API) ownSource(ctx context.Context, ref string) (hook.Source, error) {
 	return x, err
 }
 
+// alone keeps other changes of one row away until done is called.
+func (a *API) alone(kind string, id hook.Key) (done func()) {
+	var key hook.Hash
+	copy(key[:8], kind)
+	binary.BigEndian.PutUint64(key[8:], uint64(id))
+	return a.flight.enter(key)
+}
+
 // aloneWithSource finds a source that may be changed, and keeps other changes of
 // it away until done is called: a row and its secrets are two writes, and what
 // runs must never be made of the one without the other.
@@ -177,10 +185,7 @@ func (a *API) aloneWithSource(ctx context.Context, ref string) (x hook.Source, d
 	if x, err = a.ownSource(ctx, ref); err != nil {
 		return x, func() {}, err
 	}
-	var key hook.Hash
-	copy(key[:], "source")
-	binary.BigEndian.PutUint64(key[8:], uint64(x.ID))
-	done = a.flight.enter(key)
+	done = a.alone("source", x.ID)
 	x, err = a.Store.Source(ctx, x.Org, x.ID) // it may have been changed meanwhile
 	return x, done, err
 }
@@ -257,10 +262,8 @@ func (a *API) putSource(ctx context.Context, in *struct {
 }) (*Body[IngestSourceOut], error) {
 	x, done, err := a.aloneWithSource(ctx, in.SourceID)
 	defer done()
+	in.Body.UID = keptUID(in.Body.UID, in.SourceID, hook.KindSource)
 	if isNotFound(err) && !strings.HasPrefix(in.SourceID, string(hook.KindSource)) {
-		if in.Body.UID == nil {
-			in.Body.UID = &in.SourceID
-		}
 		return a.makeSource(ctx, &in.Body)
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sigpost/sigpost/internal/api"
 	"github.com/sigpost/sigpost/internal/hook"
+	"github.com/sigpost/sigpost/internal/seal"
 	"github.com/sigpost/sigpost/internal/store"
 	"github.com/sigpost/sigpost/signature"
 )
@@ -345,7 +346,11 @@ func TestSourcesOfTheFileAreReadOnly(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.stop()
-	s, err := store.Open(context.Background(), store.Options{Dir: h.dir})
+	ring, err := seal.FromFile(h.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(context.Background(), store.Options{Dir: h.dir, Seal: ring})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -280,6 +280,9 @@ func (a *API) appOfMessage(ctx context.Context, ref string, inline *ApplicationI
 	if strings.HasPrefix(ref, string(hook.KindApplication)) {
 		return app, err
 	}
+	if !caller(ctx).may(accessOrg) {
+		return app, hook.Errorf(hook.CodeDenied, "there is no application %s, and a token with scope %s may not make one", ref, caller(ctx).Scope)
+	}
 	if inline.UID == nil {
 		inline.UID = &ref
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -99,12 +100,18 @@ func createsMessage(path string) bool {
 	return ok && tail == "msg"
 }
 
+// keyHash binds a key to who uses it: an answer is replayed to no other token,
+// which may not be allowed to have it.
 func keyHash(c *Caller, key string) hook.Hash {
-	var buf [16]byte
+	var buf [24]byte
 	binary.BigEndian.PutUint64(buf[:8], uint64(c.Org))
-	binary.BigEndian.PutUint64(buf[8:], uint64(c.App))
-	sum := sha256.Sum256(append(buf[:], key...))
-	return hook.Hash(sum[:16])
+	binary.BigEndian.PutUint64(buf[8:16], uint64(c.App))
+	binary.BigEndian.PutUint64(buf[16:], uint64(c.Token))
+	h := sha256.New()
+	h.Write(buf[:])
+	fmt.Fprintf(h, "%s %v %q\x00", c.Scope, c.Portal.ReadOnly, c.Portal.Capabilities)
+	io.WriteString(h, key)
+	return hook.Hash(h.Sum(nil)[:16])
 }
 
 func requestHash(r *http.Request, body []byte) hook.Hash {

@@ -12,6 +12,7 @@ import (
 // other can stand for a billion.
 const (
 	inlinedValues = 20_000
+	inlinedBytes  = 8 << 20 // of a whole document, with all that is referred to
 	inlinedDepth  = 100
 )
 
@@ -19,6 +20,7 @@ const (
 type inliner struct {
 	doc    map[string]any
 	values int
+	bytes  int
 	open   map[string]bool // the references that stand around
 }
 
@@ -41,7 +43,9 @@ func (d *inliner) object(v any) (map[string]any, error) {
 // inline is v without references. A reference to what stands around it becomes {},
 // which takes anything: it cannot be written out.
 func (d *inliner) inline(v any, depth int) (any, error) {
-	if d.values++; d.values > inlinedValues || depth > inlinedDepth {
+	d.values++
+	d.bytes += weight(v)
+	if d.values > inlinedValues || d.bytes > inlinedBytes || depth > inlinedDepth {
 		return nil, fmt.Errorf("has a schema that is too large or too deep with all that it refers to")
 	}
 	switch v := v.(type) {
@@ -100,10 +104,29 @@ func (d *inliner) reference(ref string, beside map[string]any, depth int) (any, 
 	return out, nil
 }
 
+// weight is about how long v is as JSON, without what is in it.
+func weight(v any) int {
+	switch v := v.(type) {
+	case string:
+		return len(v) + 2
+	case map[string]any:
+		n := 2
+		for key := range v {
+			n += len(key) + 4
+		}
+		return n
+	}
+	return 8
+}
+
 // find is what a reference within the document points to (RFC 6901).
 func (d *inliner) find(ref string) (any, error) {
 	if ref == "#" {
 		return d.doc, nil
+	}
+	const longestRef = 1024
+	if len(ref) > longestRef {
+		return nil, fmt.Errorf("has a reference of more than %d characters", longestRef)
 	}
 	pointer, ok := strings.CutPrefix(ref, "#/")
 	if !ok {

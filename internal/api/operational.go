@@ -224,6 +224,7 @@ func (a *API) putOperational(ctx context.Context, in *struct {
 		return nil, err
 	}
 	e := before
+	in.Body.UID = keptUID(in.Body.UID, in.EndpointID, hook.KindEndpoint)
 	if err := in.Body.into(&e); err != nil {
 		return nil, err
 	}

@@ -72,11 +72,26 @@ func (a *API) readTask(ctx context.Context, in *struct {
 	return answerWith(http.StatusOK, a.backgroundTaskOut(t)), err
 }
 
+// runningTasks is how many tasks of an organization may be under way.
+const runningTasks = 20
+
 // begin keeps a task of the caller's organization and wakes who works on it.
 func (a *API) begin(ctx context.Context, kind hook.TaskKind, input any) (TaskOut, error) {
 	raw, err := json.Marshal(input)
 	if err != nil {
 		return TaskOut{}, err
+	}
+	under, err := a.Store.Tasks(ctx, caller(ctx).Org, "", hook.TaskRunning, hook.Page{Limit: runningTasks})
+	if err != nil {
+		return TaskOut{}, err
+	}
+	for i := range under {
+		if under[i].Kind == kind && string(under[i].Input) == string(raw) {
+			return a.taskOut(under[i]), nil // the same is under way
+		}
+	}
+	if len(under) == runningTasks {
+		return TaskOut{}, hook.Errorf(hook.CodeConflict, "%d tasks are running already; wait for one to end", runningTasks)
 	}
 	t, err := a.Store.CreateTask(ctx, hook.Task{Org: caller(ctx).Org, Kind: kind, Status: hook.TaskRunning, Input: raw})
 	if err != nil {

@@ -200,6 +200,15 @@ func distinctAll(lists map[string][]string) error {
 // there, and no client would send them.
 func inPath(name string) bool { return name != "." && name != ".." }
 
+// keptUID is the uid of what a PUT replaces: the one in the body, or else the one
+// in the path, which must go on naming it.
+func keptUID(given *string, ref string, kind hook.Kind) *string {
+	if given == nil && !strings.HasPrefix(ref, string(kind)) {
+		return &ref
+	}
+	return given
+}
+
 // checkUID refuses an owner's id that looks like one of ours, or that no path can hold.
 func checkUID(uid string, kind hook.Kind) error {
 	if !inPath(uid) {

@@ -119,8 +119,9 @@ func FromFile(dir string) (*Ring, error) {
 	path := filepath.Join(dir, FileName)
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		raw = []byte(NewKey() + "\n")
-		err = writeKeys(path, raw)
+		if err = makeKeys(path, []byte(NewKey()+"\n")); err == nil {
+			raw, err = os.ReadFile(path) // another process may have been first
+		}
 	}
 	if err != nil {
 		return nil, hook.Errorf(hook.CodeInvalid, "master key: %w", err)
@@ -160,26 +161,63 @@ func KeepFirst(dir string) error {
 	return writeKeys(path, []byte(strings.TrimSpace(first)+"\n"))
 }
 
-// writeKeys replaces the file whole: a key that is lost halfway is lost for ever.
-func writeKeys(path string, raw []byte) error {
+// makeKeys makes the file unless it is there.
+func makeKeys(path string, raw []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), FileName+".*")
+	name, err := writeBeside(path, raw)
 	if err != nil {
+		return err
+	}
+	defer os.Remove(name)
+	if err := os.Link(name, path); err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("write master key: %w", err)
 	}
-	defer os.Remove(f.Name())
+	return syncDir(path)
+}
+
+// writeKeys replaces the file whole: a key that is lost halfway is lost for ever.
+func writeKeys(path string, raw []byte) error {
+	name, err := writeBeside(path, raw)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(name, path); err != nil {
+		os.Remove(name)
+		return fmt.Errorf("write master key: %w", err)
+	}
+	return syncDir(path)
+}
+
+// writeBeside writes a file of its own beside path, to disk.
+func writeBeside(path string, raw []byte) (name string, err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), FileName+".*")
+	if err != nil {
+		return "", fmt.Errorf("write master key: %w", err)
+	}
 	if _, err = f.Write(raw); err == nil {
 		err = f.Sync()
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
 	if err != nil {
+		os.Remove(f.Name())
+		return "", fmt.Errorf("write master key: %w", err)
+	}
+	return f.Name(), nil
+}
+
+// syncDir brings the name of a file to disk: a key that a power cut forgets
+// would take everything with it that was sealed meanwhile.
+func syncDir(path string) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("write master key: %w", err)
+	}
+	defer dir.Close()
+	if err := dir.Sync(); err != nil {
 		return fmt.Errorf("write master key: %w", err)
 	}
 	return nil

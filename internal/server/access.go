@@ -29,23 +29,28 @@ func (s *Server) FirstKey(ctx context.Context) (hook.Secret, error) {
 // old, everything is sealed under it, and the old one can be taken away. It
 // says how many values were sealed.
 func RotateMasterKey(ctx context.Context, cfg *config.Config, log *slog.Logger) (int, error) {
-	inFile := cfg.MasterKey == ""
-	if inFile {
-		if err := seal.AddToFile(cfg.Data); err != nil {
-			return 0, err
-		}
-	}
-	ring, err := masterKey(cfg)
+	ring, err := masterKey(ctx, cfg)
 	if err != nil {
 		return 0, err
 	}
-	s, err := store.Open(ctx, store.Options{Dir: cfg.Data, Log: log, Seal: ring})
+	s, err := store.Open(ctx, store.Options{Dir: cfg.Data, URL: cfg.DatabaseURL.Reveal(), Log: log, Seal: ring})
 	if err != nil {
 		return 0, err
 	}
 	defer s.Close()
+	if cfg.MasterKey != "" {
+		return s.Reseal(ctx)
+	}
+	// The file changes only while the directory is locked, so nobody else rotates.
+	if err := seal.AddToFile(cfg.Data); err != nil {
+		return 0, err
+	}
+	if ring, err = seal.FromFile(cfg.Data); err != nil {
+		return 0, err
+	}
+	s.SealWith(ring)
 	n, err := s.Reseal(ctx)
-	if err != nil || !inFile {
+	if err != nil {
 		return n, err
 	}
 	return n, seal.KeepFirst(cfg.Data)

@@ -82,10 +82,8 @@ func (b *builder) all(ctx context.Context) (*built, error) {
 		if err != nil && e.ManagedByFile {
 			return nil, fmt.Errorf("endpoint %s: %w", e.Label(), err)
 		}
-		if err != nil { // held until it is mended
-			b.s.o.Log.Error("endpoint not served", "endpoint", e.Label(), "error", err)
-			e.State = hook.Disabled
-			made.targets = append(made.targets, dispatch.Target{Endpoint: e})
+		if err != nil {
+			b.hold(made, e, err)
 		}
 	}
 	return made, nil
@@ -110,10 +108,19 @@ func (b *builder) app(ctx context.Context, app hook.Key) (*built, error) {
 			}
 		}
 		if err := b.addEndpoint(ctx, made, source, e, names); err != nil {
-			return nil, fmt.Errorf("endpoint %s: %w", e.Label(), err)
+			b.hold(made, e, err)
 		}
 	}
 	return made, nil
+}
+
+// hold keeps an endpoint that cannot be served from harming others: what is for
+// it is held until it is mended.
+func (b *builder) hold(made *built, e hook.Endpoint, err error) {
+	b.s.o.Log.Error("endpoint not served", "endpoint", e.Label(), "error", err)
+	e.State = hook.Disabled
+	made.targets = append(made.targets, dispatch.Target{Endpoint: e})
+	made.routes[e.App] = append(made.routes[e.App], e)
 }
 
 // sourceOf is the source whose application an endpoint is in; nil for others.

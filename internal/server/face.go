@@ -242,7 +242,7 @@ func withIntake(in http.Handler, rest http.Handler) http.Handler {
 
 func notFound() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fail(w, http.StatusNotFound, "not_found", "there is nothing here; webhooks are posted to /in/{token}")
+		fail(w, http.StatusNotFound, "not_found", "there is nothing here; webhooks are posted to /in/{token}, and /docs has the API")
 	})
 }
 

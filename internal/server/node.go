@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -89,9 +90,6 @@ func (n *news) take() (apps, sources map[hook.Key]bool, all bool) {
 
 // follow does what other nodes' news ask for, until ctx ends.
 func (s *Server) follow(ctx context.Context) error {
-	if !s.shared() {
-		return nil
-	}
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for {
@@ -100,14 +98,37 @@ func (s *Server) follow(ctx context.Context) error {
 			return nil
 		case <-s.news.wake:
 		case <-tick.C:
-			s.news.mu.Lock()
-			s.news.all = true
-			s.news.mu.Unlock()
+			if s.shared() {
+				s.news.mu.Lock()
+				s.news.all = true
+				s.news.mu.Unlock()
+			}
 		}
 		apps, sources, all := s.news.take()
 		if err := s.followAll(ctx, apps, sources, all); err != nil && ctx.Err() == nil {
-			s.o.Log.Warn("changes of other nodes not followed yet", "error", err)
+			s.o.Log.Warn("changes not followed yet", "error", err)
+			s.again(ctx, apps, sources, all)
 		}
+	}
+}
+
+// again notes what could not be followed, and waits a moment before it is tried again.
+func (s *Server) again(ctx context.Context, apps, sources map[hook.Key]bool, all bool) {
+	n := s.news
+	n.mu.Lock()
+	maps.Copy(n.apps, apps)
+	maps.Copy(n.sources, sources)
+	n.all = n.all || all
+	n.mu.Unlock()
+	pause := time.NewTimer(time.Second)
+	defer pause.Stop()
+	select {
+	case <-ctx.Done():
+	case <-pause.C:
+	}
+	select {
+	case n.wake <- struct{}{}:
+	default:
 	}
 }
 

@@ -23,10 +23,36 @@ func (s *Server) AppChanged(ctx context.Context, app hook.Key) error {
 	if s.o.ReadState {
 		return nil // nothing runs that could follow
 	}
+	ctx, cancel := settled(ctx)
+	defer cancel()
 	if err := s.followApp(ctx, app); err != nil {
-		return err
+		s.later(store.NotifyApp, app, err)
 	}
-	return s.store.Notify(ctx, store.NotifyApp, app)
+	s.tell(ctx, store.NotifyApp, app)
+	return nil
+}
+
+// followTime is how long the running parts may take to follow a change before its
+// request is answered; then they follow in the background.
+const followTime = 10 * time.Second
+
+// settled is a context for what must follow a change that was kept: the change
+// holds whether or not its caller still waits.
+func settled(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), followTime)
+}
+
+// later has a change followed again, for it was kept.
+func (s *Server) later(kind string, key hook.Key, err error) {
+	s.o.Log.Error("change kept but not followed yet", "kind", kind, "error", err)
+	s.hear(kind, key)
+}
+
+// tell tells other nodes; what they do not hear they find a moment later.
+func (s *Server) tell(ctx context.Context, kind string, key hook.Key) {
+	if err := s.store.Notify(ctx, kind, key); err != nil {
+		s.o.Log.Warn("other nodes not told", "kind", kind, "error", err)
+	}
 }
 
 func (s *Server) followApp(ctx context.Context, app hook.Key) error {
@@ -45,10 +71,13 @@ func (s *Server) SourceChanged(ctx context.Context, org, source hook.Key) error 
 	if s.o.ReadState {
 		return nil
 	}
+	ctx, cancel := settled(ctx)
+	defer cancel()
 	if err := s.followSource(ctx, org, source); err != nil {
-		return err
+		s.later(store.NotifySource, source, err)
 	}
-	return s.store.Notify(ctx, store.NotifySource, source)
+	s.tell(ctx, store.NotifySource, source)
+	return nil
 }
 
 func (s *Server) followSource(ctx context.Context, org, source hook.Key) error {
@@ -76,6 +105,8 @@ func (s *Server) followSource(ctx context.Context, org, source hook.Key) error {
 
 // OrgChanged follows a change of an organization's settings.
 func (s *Server) OrgChanged(ctx context.Context, org hook.Key) error {
+	ctx, cancel := settled(ctx)
+	defer cancel()
 	endpoints, err := s.store.Endpoints(ctx)
 	if err != nil {
 		return err
@@ -99,9 +130,7 @@ func (s *Server) Due(endpoint hook.Key, at time.Time) { s.dispatch.Due(endpoint,
 // TaskAdded wakes who works on tasks, on whichever node.
 func (s *Server) TaskAdded() {
 	s.tasks.Wake()
-	if err := s.store.Notify(context.Background(), notifyTask, 0); err != nil {
-		s.o.Log.Warn("other nodes not told of a task", "error", err) // it is found a moment later
-	}
+	s.tell(context.Background(), notifyTask, 0)
 }
 
 // SourceURL is where a source's provider is to post to.
@@ -114,12 +143,13 @@ func (s *Server) CheckURL(text string, untrusted bool) error {
 	if err != nil {
 		return err
 	}
-	b := s.builder.Load()
-	allowed := b.cfg.AllowNets
 	if untrusted {
-		allowed = nil
+		if config.PrivateHost(u.Hostname(), nil) != nil {
+			return hook.Errorf(hook.CodeInvalid, "%s is on a private network, where endpoints that were made with an application's token never are", u.Hostname())
+		}
+		return nil
 	}
-	return config.PrivateHost(u.Hostname(), allowed)
+	return config.PrivateHost(u.Hostname(), s.builder.Load().cfg.AllowNets)
 }
 
 // CheckPolicy says whether it is known how a provider delivers.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -84,7 +85,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 		o.Log.Error("secret that expired is still used", "error", err)
 	}}
 	s.metrics = telemetry.NewMetrics(s.oldestDue)
-	ring, err := masterKey(o.Config)
+	ring, err := masterKey(ctx, o.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -127,15 +128,31 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 }
 
 // masterKey is the key of the configuration, or that of the data directory.
-func masterKey(cfg *config.Config) (*seal.Ring, error) {
+func masterKey(ctx context.Context, cfg *config.Config) (*seal.Ring, error) {
 	switch {
 	case cfg.MasterKey != "":
 	case cfg.DatabaseURL != "":
 		return nil, hook.Errorf(hook.CodeInvalid, "master_key is missing: what is sealed in a database that nodes share must open on each of them; set SIGPOST_MASTER_KEY to the same value on all (`openssl rand -base64 32` makes one)")
 	default:
-		return seal.FromFile(cfg.Data)
+		return fileKey(ctx, cfg.Data)
 	}
 	return seal.NewRing(strings.Split(cfg.MasterKey.Reveal(), ",")...)
+}
+
+// fileKey is the key in a data directory. It is made where nothing is sealed yet;
+// where something is, a new one would open nothing.
+func fileKey(ctx context.Context, dir string) (*seal.Ring, error) {
+	_, err := os.Stat(filepath.Join(dir, seal.FileName))
+	if errors.Is(err, os.ErrNotExist) {
+		sealed, err := store.Sealed(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
+		if sealed {
+			return nil, hook.Errorf(hook.CodeConflict, "the master key is missing: secrets in %s are sealed, and %s is not there; put it back, or give the key in SIGPOST_MASTER_KEY", dir, filepath.Join(dir, seal.FileName))
+		}
+	}
+	return seal.FromFile(dir)
 }
 
 // API is the HTTP API.

@@ -28,12 +28,13 @@ type endpointSettings struct {
 	SchemeName   string          `json:"scheme,omitempty"`
 	Policy       string          `json:"policy,omitempty"`
 	OfSource     bool            `json:"of_source,omitempty"`
+	Untrusted    bool            `json:"untrusted,omitempty"`
 }
 
 func encodeSettings(e *hook.Endpoint) (string, error) {
 	raw, err := json.Marshal(endpointSettings{
 		EventTypes: e.EventTypes, Channels: e.Channels, Throttle: e.Throttle, Timeout: e.Timeout, Concurrency: e.Concurrency,
-		Schedule: e.Schedule, Window: e.Window, SuccessCodes: e.SuccessCodes, SchemeName: e.SchemeName, Policy: e.Policy, OfSource: e.OfSource,
+		Schedule: e.Schedule, Window: e.Window, SuccessCodes: e.SuccessCodes, SchemeName: e.SchemeName, Policy: e.Policy, OfSource: e.OfSource, Untrusted: e.Untrusted,
 	})
 	return string(raw), err
 }
@@ -45,6 +46,7 @@ func decodeSettings(raw []byte, e *hook.Endpoint) error {
 	}
 	e.EventTypes, e.Channels, e.Throttle, e.Timeout, e.Concurrency = x.EventTypes, x.Channels, x.Throttle, x.Timeout, x.Concurrency
 	e.Schedule, e.Window, e.SuccessCodes, e.SchemeName, e.Policy, e.OfSource = x.Schedule, x.Window, x.SuccessCodes, x.SchemeName, x.Policy, x.OfSource
+	e.Untrusted = x.Untrusted
 	return nil
 }
 

@@ -101,7 +101,7 @@ func (b *eventBatch) readKeys(taken map[hook.Hash]standing) {
 func (u *write) repeats(request []byte, message hook.Key) {
 	a := u.append
 	if !bytes.Equal(request, a.Idempotency.Request[:]) || message == 0 {
-		u.err = otherRequest()
+		u.err, a.Message.ID = otherRequest(), 0
 		return
 	}
 	a.Repeated, a.Message.ID = true, message

@@ -58,7 +58,7 @@ func (s *Store) unseal(sealed []byte, context string) ([]byte, error) {
 	}
 	plain, err := s.seal.Open(sealed, context)
 	if err != nil {
-		return nil, hook.Errorf(hook.CodeUnavailable, "open %s: %w; start with the key that the store was written with", context, err)
+		return nil, hook.Errorf(hook.CodeUnavailable, "open %s: %w", context, err)
 	}
 	return plain, nil
 }
@@ -126,6 +126,9 @@ func (s *Store) migrateSecretly(ctx context.Context) error {
 // sealOld moves headers out of the settings of endpoints, where the first
 // version had them, and seals what is in clear.
 func (s *Store) sealOld(ctx context.Context) (n int, err error) {
+	if err := s.checkSeal(ctx); err != nil {
+		return 0, err
+	}
 	conn, err := s.write.Conn(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("seal secrets: %w", err)
@@ -214,6 +217,15 @@ var sealedValues = [...]sealedValue{
 func (s *Store) Reseal(ctx context.Context) (int, error) {
 	if s.seal == nil {
 		return 0, hook.Errorf(hook.CodeInvalid, "there is no encryption key; set one, then seal anew")
+	}
+	if err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
+		mark, err := s.seal.Seal([]byte("sigpost"), checkContext)
+		if err != nil {
+			return err
+		}
+		return one(tx.ExecContext(ctx, "UPDATE meta SET value = ? WHERE name = ?", mark, sealCheck))
+	}); err != nil {
+		return 0, fmt.Errorf("seal anew: %w", err)
 	}
 	total := 0
 	for _, v := range sealedValues {

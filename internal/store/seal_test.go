@@ -136,14 +136,14 @@ func TestSealedValuesAreNowhereInClear(t *testing.T) {
 	if found := onDisk(t, dir, confidential); len(found) != 0 {
 		t.Errorf("in clear after close: %q", found)
 	}
-	s = openSealed(t, dir, fakeSealer{0x77})
+	for name, other := range map[string]store.Sealer{"another key": fakeSealer{0x77}, "no key": nil} {
+		if _, err := store.Open(context.Background(), store.Options{Dir: dir, Seal: other, Log: slog.New(slog.DiscardHandler)}); hook.CodeOf(err) != hook.CodeConflict {
+			t.Errorf("%s opens it: %v", name, err)
+		}
+	}
+	s = openSealed(t, dir, fakeSealer{0x55})
 	defer s.Close()
-	if _, err := s.Secrets(context.Background(), e.ID, time.Now()); hook.CodeOf(err) != hook.CodeUnavailable {
-		t.Errorf("secrets under a wrong key: %v", err)
-	}
-	if _, err := s.Endpoints(context.Background()); hook.CodeOf(err) != hook.CodeUnavailable {
-		t.Errorf("endpoints under a wrong key: %v", err)
-	}
+	readable(t, s, e, key)
 }
 
 func TestValuesInClearAreSealedAtTheNextStart(t *testing.T) {
@@ -186,9 +186,9 @@ func TestResealChangesTheKey(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = openDir(t, dir)
-	defer s.Close()
-	if _, err := s.Reseal(context.Background()); hook.CodeOf(err) != hook.CodeInvalid {
+	clear := openDir(t, t.TempDir())
+	defer clear.Close()
+	if _, err := clear.Reseal(context.Background()); hook.CodeOf(err) != hook.CodeInvalid {
 		t.Errorf("sealing anew without a key: %v", err)
 	}
 }

@@ -35,7 +35,7 @@ func makeApp(t *testing.T, s *store.Store, uid string) hook.Application {
 func makeEndpoint(t *testing.T, s *store.Store, a hook.Application, uid string) hook.Endpoint {
 	t.Helper()
 	e, err := s.CreateEndpoint(ctx, hook.Endpoint{
-		Org: a.Org, App: a.ID, UID: uid, URL: "https://x.example/1", Description: "d", Metadata: map[string]string{"a": "b"}, Channels: []string{"c"}, Throttle: 3,
+		Org: a.Org, App: a.ID, Untrusted: true, UID: uid, URL: "https://x.example/1", Description: "d", Metadata: map[string]string{"a": "b"}, Channels: []string{"c"}, Throttle: 3,
 		EventTypes: []string{"a.*"}, Headers: []hook.Header{{Name: "Authorization", Value: "Bearer of-an-endpoint"}}, Timeout: time.Second, Concurrency: 4,
 		Schedule: []time.Duration{time.Second, time.Minute}, Window: time.Hour, SuccessCodes: []int{201}, SchemeName: "svix", Policy: "veriff", State: hook.Paused, Reason: "r",
 	}, "whsec_first")

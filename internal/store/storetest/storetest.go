@@ -39,6 +39,8 @@ func Run(t *testing.T, open Opener) {
 		{"OneBadUnitSpoilsNoOther", oneBadUnit},
 		{"ListGoesBackWithoutGapOrRepeat", listPages},
 		{"MessagesOfAnOrganizationAreItsOwn", orgMessages},
+		{"DeliveriesAreDisabledCanceledAndLookedUp", lookUps},
+		{"PayloadsExpireOnTheirOwn", expire},
 		{"TextThatNoColumnHoldsIsKeptInAnotherForm", unsafeText},
 		{"RejectedAreBounded", rejectedBounds},
 		{"QuarantineIsNeverDropped", quarantine},

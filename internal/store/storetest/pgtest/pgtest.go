@@ -4,7 +4,6 @@
 package pgtest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -41,9 +40,8 @@ type Server struct {
 	failed error
 	port   int
 	dir    string
-	run    *exec.Cmd
-	hold   io.Closer // the server stops when this is closed, by us or by our end
-	output bytes.Buffer
+	hold   io.Closer     // the server stops when this is closed, by us or by our end
+	ended  chan struct{} // closed when it has; nil when it was not started
 	mu     sync.Mutex
 	n      int
 }
@@ -77,7 +75,8 @@ func programs() (string, error) {
 	return "", fmt.Errorf("PostgreSQL %d or newer is not installed here (Debian: apt-get install postgresql)", oldest)
 }
 
-// Database makes a copy of the prepared database for one test and gives its URL.
+// Database makes a copy of the prepared database for one test and gives its URL. It
+// stays until the server is closed, for dropping one costs more than keeping it.
 // Where PostgreSQL is not installed the test is skipped, or fails when that is
 // required.
 func (s *Server) Database(t testing.TB) string {
@@ -101,7 +100,7 @@ func (s *Server) database(t testing.TB, template string) string {
 	}
 	s.once.Do(func() { s.failed = s.start() })
 	if s.failed != nil {
-		t.Fatalf("start PostgreSQL: %v\n%s", s.failed, s.output.String())
+		t.Fatalf("start PostgreSQL: %v", s.failed)
 	}
 	s.mu.Lock()
 	s.n++
@@ -110,11 +109,6 @@ func (s *Server) database(t testing.TB, template string) string {
 	if err := s.exec("CREATE DATABASE " + name + " TEMPLATE " + template); err != nil {
 		t.Fatalf("make a database: %v", err)
 	}
-	t.Cleanup(func() {
-		if err := s.exec("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
-			t.Errorf("drop a database: %v", err)
-		}
-	})
 	return s.url(name)
 }
 
@@ -135,46 +129,32 @@ func (s *Server) exec(text string) error {
 }
 
 // script makes the cluster and runs the server until its input ends, which is when
-// the tests stop it or are gone, however they ended.
-const script = `set -e
-trap '' INT
-"$1/initdb" -D "$2/data" -U sigpost -A trust -E UTF8 --locale=C --no-sync >"$2/log" 2>&1 || { cat "$2/log"; exit 1; }
+// the tests stop it or are gone, however they ended, or until the server ends by itself.
+const script = `trap '' INT
+"$1/initdb" -D "$2/data" -U sigpost -A trust -E UTF8 --locale=C --no-sync >"$2/log" 2>&1 || exit 1
 "$1/postgres" -D "$2/data" -p "$3" -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c synchronous_commit=off \
 	-c full_page_writes=off -c autovacuum=off -c max_connections=400 -c shared_buffers=128MB -c max_wal_size=4GB -c deadlock_timeout=100ms \
 	>>"$2/log" 2>&1 </dev/null &
 server=$!
-set +e
-cat >/dev/null
-kill -QUIT $server
+exec 3<&0
+(cat <&3 >/dev/null; kill -QUIT $server 2>/dev/null) &
 wait $server
-cd / && rm -rf "$2"`
+kill $! 2>/dev/null
+rm -rf "$2/data"`
 
-func (s *Server) start() (err error) {
+func (s *Server) start() error {
 	bin, err := programs()
 	if err != nil {
 		return err
 	}
-	if s.dir, err = os.MkdirTemp("", "sigpost-postgres-"); err != nil {
-		return err
+	for range 3 { // another may have taken the port before it was ours
+		if err = s.launch(bin); err == nil {
+			break
+		}
+		err = errors.Join(err, s.Close())
 	}
-	if s.port, err = freePort(); err != nil {
+	if err != nil {
 		return err
-	}
-	s.run = exec.Command("/bin/sh", "-c", script, "sh", bin, s.dir, strconv.Itoa(s.port))
-	s.run.Dir = s.dir
-	s.run.Stdout, s.run.Stderr = &s.output, &s.output
-	if err := asAnother(s.run, s.dir); err != nil {
-		return err
-	}
-	if s.hold, err = s.run.StdinPipe(); err != nil {
-		return err
-	}
-	if err := s.run.Start(); err != nil {
-		return err
-	}
-	if err := s.await(); err != nil {
-		log, _ := os.ReadFile(filepath.Join(s.dir, "log")) // what it says may help, else err is all
-		return fmt.Errorf("%w\n%s", err, log)
 	}
 	if err := s.exec("CREATE DATABASE prepared"); err != nil || s.Prepare == nil {
 		return err
@@ -182,15 +162,48 @@ func (s *Server) start() (err error) {
 	return s.Prepare(s.url("prepared"))
 }
 
-// await asks until the server answers.
+func (s *Server) launch(bin string) (err error) {
+	if s.dir, err = os.MkdirTemp("", "sigpost-postgres-"); err != nil {
+		return err
+	}
+	if s.port, err = freePort(); err != nil {
+		return err
+	}
+	run := exec.Command("/bin/sh", "-c", script, "sh", bin, s.dir, strconv.Itoa(s.port))
+	run.Dir = s.dir
+	if err := asAnother(run, s.dir); err != nil {
+		return err
+	}
+	if s.hold, err = run.StdinPipe(); err != nil {
+		return err
+	}
+	if err := run.Start(); err != nil {
+		return err
+	}
+	s.ended = make(chan struct{})
+	go func() {
+		defer close(s.ended)
+		run.Wait() // what it says is in its log
+	}()
+	return s.await()
+}
+
+// await asks until the server answers or has ended.
 func (s *Server) await() error {
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.After(time.Minute)
 	for {
 		err := s.exec("SELECT 1")
-		if err == nil || time.Now().After(deadline) {
-			return err
+		if err == nil {
+			return nil
 		}
-		time.Sleep(20 * time.Millisecond)
+		select {
+		case <-s.ended:
+		case <-deadline:
+		case <-time.After(20 * time.Millisecond):
+			continue
+		}
+		log, _ := os.ReadFile(filepath.Join(s.dir, "log")) // it may help; else err is all
+		return fmt.Errorf("%w\n%s", err, log)
 	}
 }
 
@@ -205,9 +218,11 @@ func freePort() (int, error) {
 
 // Close stops the server and deletes its files. Without a server it does nothing.
 func (s *Server) Close() error {
-	if s.run == nil || s.run.Process == nil {
+	if s.ended == nil {
 		return nil
 	}
-	err := errors.Join(s.hold.Close(), s.run.Wait())
+	err := s.hold.Close()
+	<-s.ended
+	s.ended = nil
 	return errors.Join(err, os.RemoveAll(s.dir))
 }
