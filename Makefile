@@ -13,6 +13,7 @@ build: ## build the binary ./sigpost
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN) ./cmd/sigpost
 
 test: ## run all tests; sets up what they need
+	@./.ci/setup
 	$(GO) test ./...
 
 race: ## run the tests under the race detector

@@ -24,6 +24,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sigpost/sigpost/internal/store/storetest/pgtest"
+
 	// What the binary is built from, so that a cached result never stands for another binary.
 	_ "github.com/sigpost/sigpost/internal/cli"
 )
@@ -46,8 +48,12 @@ func run(m *testing.M) int {
 	if err := build.Run(); err != nil {
 		log.Fatalf("build sigpost: %v", err)
 	}
+	defer shared.Close()
 	return m.Run()
 }
+
+// shared is the PostgreSQL of tests with many nodes.
+var shared pgtest.Server
 
 const (
 	veriffSecret  = "abcdef12-abcd-abcd-abcd-abcdef012345"
