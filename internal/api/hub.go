@@ -79,6 +79,20 @@ func (h *Hub) Publish(e Event) {
 	}
 }
 
+// Wake has all streams look: other nodes may have kept something.
+func (h *Hub) Wake() {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, all := range h.streams {
+		for s := range all {
+			select {
+			case s.wake <- struct{}{}:
+			default: // it is awake
+			}
+		}
+	}
+}
+
 // Close ends all streams, which would keep a server from stopping.
 func (h *Hub) Close() {
 	h.mu.Lock()

@@ -21,6 +21,8 @@ const (
 	// sharedSweep is how often a node looks for work that nobody holds: with the
 	// 20 s after which a silent node is dead, its work goes on within 30 s.
 	sharedSweep = 5 * time.Second
+	// streamsEvery is how often live streams look for what other nodes kept.
+	streamsEvery = time.Second
 	// followEvery is how often a node follows the store without being told.
 	followEvery = 30 * time.Second
 )
@@ -90,12 +92,18 @@ func (n *news) take() (apps, sources map[hook.Key]bool, all bool) {
 
 // follow does what other nodes' news ask for, until ctx ends.
 func (s *Server) follow(ctx context.Context) error {
-	tick := time.NewTicker(followEvery)
+	tick, streams := time.NewTicker(followEvery), time.NewTicker(streamsEvery)
 	defer tick.Stop()
+	defer streams.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-streams.C:
+			if s.shared() {
+				s.hub.Wake()
+			}
+			continue
 		case <-s.news.wake:
 		case <-tick.C:
 			if s.shared() {
