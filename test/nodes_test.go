@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/sigpost/sigpost/internal/store/storetest/pgtest"
 )
 
 const (
@@ -35,7 +37,12 @@ type cluster struct {
 // newCluster starts n nodes, all at once, on an empty database.
 func newCluster(t *testing.T, n int, endpoints string) *cluster {
 	t.Helper()
-	c := &cluster{t: t, database: shared.Empty(t), nodes: make([]*process, n)}
+	return startCluster(t, n, shared.Empty(t), endpoints)
+}
+
+func startCluster(t *testing.T, n int, database, endpoints string) *cluster {
+	t.Helper()
+	c := &cluster{t: t, database: database, nodes: make([]*process, n)}
 	for range n {
 		c.configs = append(c.configs, writeConfig(t, t.TempDir(), freeAddress(t), veriffSecret, endpoints))
 	}
@@ -185,6 +192,57 @@ func TestNodesRecoverFromLostConnections(t *testing.T) {
 		body := fmt.Sprintf(`{"id":"after-%d","feature":"selfid","code":7001,"action":"started"}`, i)
 		if status, _, err := post(http.DefaultClient, p.url, []byte(body), sign([]byte(body))); err != nil || status != http.StatusOK {
 			t.Errorf("node %d afterwards: %d, %v", i, status, err)
+		}
+	}
+}
+
+// PostgreSQL itself is killed in the middle of it, twice, and comes back: what was
+// acknowledged was on its disk.
+func TestNodesOutliveTheDatabase(t *testing.T) {
+	t.Parallel()
+	var database pgtest.Server
+	database.Durable = true
+	t.Cleanup(func() {
+		if err := database.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	url := database.Empty(t)
+	l := newLedger()
+	receiver := httptest.NewServer(l)
+	defer receiver.Close()
+	c := startCluster(t, 2, url, endpointsYAML(receiver.URL))
+	stop := make(chan struct{})
+	workers := c.load(l, stop)
+	for range 2 {
+		<-time.After(600 * time.Millisecond)
+		if err := database.Crash(); err != nil {
+			t.Error(err)
+		}
+		c.healthy()
+	}
+	close(stop)
+	workers.Wait()
+	c.arrived(l, takeover+patience/3)
+}
+
+// healthy waits until all nodes reach the database again.
+func (c *cluster) healthy() {
+	c.t.Helper()
+	end := time.Now().Add(patience)
+	for _, p := range c.nodes {
+		for {
+			res, err := http.Get(p.url + "/health")
+			if err == nil {
+				res.Body.Close()
+				if res.StatusCode == http.StatusOK {
+					break
+				}
+			}
+			if time.Now().After(end) {
+				c.t.Fatalf("a node does not come back\n%s", tail(p.log.String()))
+			}
+			<-time.After(50 * time.Millisecond)
 		}
 	}
 }

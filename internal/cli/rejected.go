@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -168,12 +169,13 @@ func (p *program) rejectedAccept(l *place) *cobra.Command {
 		Example: "  sigpost rejected accept rej_2Xk…",
 		RunE: func(c *cobra.Command, args []string) error {
 			return p.with(c.Context(), l, func(cl *client) error {
+				var refused []error
 				for _, id := range args {
 					if err := p.accept(c.Context(), cl, id, l.json); err != nil {
-						return fmt.Errorf("%s: %w", id, err)
+						refused = append(refused, fmt.Errorf("%s: %w", id, err))
 					}
 				}
-				return nil
+				return errors.Join(refused...)
 			})
 		},
 	}

@@ -13,11 +13,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
-	"golang.org/x/sys/unix"
 )
 
 // plain sends requests over HTTP/1.1 without TLS, which is how most endpoints
@@ -137,27 +135,6 @@ func (c *plainConn) exchange(req *http.Request, body []byte) (res *http.Response
 	kept, whole, err := readResponse(res.Body)
 	again = err == nil && wrote == nil && whole && !res.Close && res.StatusCode != http.StatusSwitchingProtocols && c.in.Buffered() == 0
 	return res, kept, again, err
-}
-
-// quiet says whether a connection that was idle is still open and has nothing to
-// say. What came without being asked for would be taken for the next answer.
-func (c *plainConn) quiet() bool {
-	raw, ok := c.Conn.(syscall.Conn)
-	if !ok {
-		return true // of a test, in memory
-	}
-	control, err := raw.SyscallConn()
-	if err != nil {
-		return false
-	}
-	quiet := false
-	err = control.Read(func(fd uintptr) bool {
-		var b [1]byte
-		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		quiet = errors.Is(err, unix.EAGAIN)
-		return true // whatever it was: do not wait for more
-	})
-	return err == nil && quiet
 }
 
 // answer reads the head of the final answer, past interim ones.

@@ -211,7 +211,7 @@ func (s *Server) mainHandler() http.Handler {
 			keys.ServeHTTP(w, r)
 			return
 		}
-		switch r.URL.Path { // no mux: it would answer odd paths with redirects
+		switch strings.TrimSuffix(r.URL.Path, "/") { // no mux: it would answer odd paths with redirects
 		case "/health":
 			s.health(w, r)
 		case "/metrics":

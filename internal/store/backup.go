@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -80,6 +82,7 @@ func backUpInto(ctx context.Context, dir, target string) (b Backup, err error) {
 	if err != nil {
 		return b, err
 	}
+	b = Backup{Format: backupFormat, MadeAt: time.Now().UTC(), Keys: keys != nil} // what was acknowledged by now is in it
 	path := filepath.Join(target, databaseName)
 	if err := copyDatabase(ctx, filepath.Join(dir, databaseName), path); err != nil {
 		return b, explainOpen(dir, err)
@@ -91,7 +94,6 @@ func backUpInto(ctx context.Context, dir, target string) (b Backup, err error) {
 	if string(keys) != string(after) {
 		return b, hook.Errorf(hook.CodeConflict, "the master key in %s was changed while the backup was made; make it again", dir)
 	}
-	b = Backup{Format: backupFormat, MadeAt: time.Now().UTC(), Keys: keys != nil}
 	if b.Messages, err = checkCopy(ctx, path); err != nil {
 		return b, err
 	}
@@ -183,7 +185,7 @@ func finishRestore(ctx context.Context, b Backup, dir string) error {
 	if _, err := checkCopy(ctx, path); err != nil {
 		return err
 	}
-	for _, name := range b.files() {
+	for _, name := range slices.Backward(b.files()) { // without its key the database must not be there
 		if err := os.Rename(filepath.Join(dir, name+restoring), filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("restore %s: %w", name, err)
 		}
@@ -351,8 +353,12 @@ func sumFile(path string) (size int64, sum string, err error) {
 	return size, hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// syncDir makes the names in a directory as lasting as the files.
+// syncDir makes the names in a directory as lasting as the files, where that can be
+// asked for.
 func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	f, err := os.Open(dir)
 	if err != nil {
 		return err

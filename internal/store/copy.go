@@ -72,6 +72,27 @@ type copyState struct {
 	Done   bool  `json:"done"`
 }
 
+// wholeCopy refuses a database into which a copy was begun and not completed: a
+// node on it would miss what is not there yet.
+func (s *Store) wholeCopy(ctx context.Context) error {
+	var raw []byte
+	err := s.write.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = ?", metaCopy).Scan(&raw)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	var state copyState
+	if err == nil {
+		err = json.Unmarshal(raw, &state)
+	}
+	if err != nil {
+		return fmt.Errorf("read what the database is a copy of: %w", err)
+	}
+	if !state.Done {
+		return hook.Errorf(hook.CodeConflict, "the database has a copy that is not complete; run `sigpost migrate sqlite-to-postgres` again, it goes on where it was")
+	}
+	return nil
+}
+
 // mover copies one store into another.
 type mover struct {
 	o        CopyOptions
@@ -94,7 +115,7 @@ func CopyToPostgres(ctx context.Context, o CopyOptions) (checks []TableCheck, er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.from.closeFiles()) }()
-	if m.to, err = Open(ctx, Options{URL: o.URL, Log: o.Log, Seal: o.Seal}); err != nil {
+	if m.to, err = Open(ctx, Options{URL: o.URL, Log: o.Log, Seal: o.Seal, copying: true}); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.to.Close()) }()
@@ -102,18 +123,20 @@ func CopyToPostgres(ctx context.Context, o CopyOptions) (checks []TableCheck, er
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
 	defer m.hold.Close()
+	if !o.VerifyOnly {
+		if _, err := m.hold.ExecContext(ctx, "SELECT pg_advisory_lock(?)", openLock); err != nil {
+			return nil, fmt.Errorf("keep nodes from starting: %w", err)
+		}
+		defer m.hold.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock(?)", openLock) // or with the connection
+	}
 	if err := m.readState(ctx); err != nil {
 		return nil, err
 	}
 	if o.VerifyOnly || m.state.Done {
 		return m.compare(ctx)
 	}
-	if _, err := m.hold.ExecContext(ctx, "SELECT pg_advisory_lock(?)", openLock); err != nil {
-		return nil, fmt.Errorf("keep nodes from starting: %w", err)
-	}
-	defer m.hold.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock(?)", openLock) // or with the connection
 	if err := m.copy(ctx); err != nil {
-		return nil, err
+		return nil, hook.Errorf(hook.CodeUnavailable, "the copy was cut: %w; run the command again, it goes on where it was", err)
 	}
 	return m.compare(ctx)
 }
@@ -315,9 +338,9 @@ func (m *mover) compare(ctx context.Context) (checks []TableCheck, err error) {
 	}
 	switch {
 	case differ > 0 && m.state.Done:
-		return checks, hook.Errorf(hook.CodeConflict, "%d tables differ; the copy was complete once, so one side was written to since", differ)
+		return checks, hook.Errorf(hook.CodeConflict, "tables that differ: %d; the copy was complete once, so one side was written to since", differ)
 	case differ > 0:
-		return checks, hook.Errorf(hook.CodeConflict, "%d tables differ; do not start a node on this database: if the copy was cut, run it again, else %s", differ, beginAnew)
+		return checks, hook.Errorf(hook.CodeConflict, "tables that differ: %d; do not start a node on this database: if the copy was cut, run it again, else %s", differ, beginAnew)
 	case m.state.Done:
 		return checks, nil
 	}

@@ -44,6 +44,16 @@ func (h *house) open(t testing.TB) *store.Store {
 	return s
 }
 
+// node opens a node of a database with the same key.
+func (h *house) node(t testing.TB, url string) *store.Store {
+	t.Helper()
+	s, err := store.Open(context.Background(), store.Options{URL: url, Log: slog.New(slog.DiscardHandler), Seal: h.seal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // rowsOfHouse is how many messages without deliveries a house has: more than a batch.
 const rowsOfHouse = 1100
 
@@ -234,10 +244,7 @@ func TestCopyThatIsCutAfterEachBatchGoesOnAndIsWhole(t *testing.T) {
 func (h *house) livesAt(t *testing.T, url string) {
 	t.Helper()
 	ctx := context.Background()
-	s, err := store.Open(ctx, store.Options{URL: url, Log: slog.New(slog.DiscardHandler), Seal: h.seal})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := h.node(t, url)
 	defer s.Close()
 	if k, err := s.IDs().Key(hook.KindMessage, h.public); err != nil || k != h.message.ID {
 		t.Errorf("the public id %s is now of %d, %v", h.public, k, err)
@@ -351,7 +358,7 @@ func TestComparisonFindsEachDifference(t *testing.T) {
 	} {
 		execURL(t, url, c.change)
 		checks, err := h.copy(context.Background(), url, true, nil)
-		if hook.CodeOf(err) != hook.CodeConflict || !strings.Contains(fmt.Sprint(err), "1 tables differ") {
+		if hook.CodeOf(err) != hook.CodeConflict || !strings.Contains(fmt.Sprint(err), "tables that differ: 1") {
 			t.Errorf("%s: %v", c.table, err)
 		}
 		for _, x := range checks {
@@ -383,7 +390,7 @@ func TestCopyRefusesWhatWouldLoseOrMix(t *testing.T) {
 	refused("no directory", "no data in", &house{dir: t.TempDir()}, url, false)
 	refused("nothing to compare", "nothing was copied", h, url, true)
 
-	node := openURL(t, url)
+	node := h.node(t, url)
 	refused("a node lives", "a node uses the database", h, url, false)
 	if _, err := node.CreateApplication(ctx, hook.Application{Org: store.DefaultOrg, Name: "x"}); err != nil {
 		t.Fatal(err)

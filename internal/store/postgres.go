@@ -101,6 +101,11 @@ func (s *Store) openAlone(ctx context.Context, o Options) error {
 	if err := migrateFrom(ctx, goose.DialectPostgres, plain, postgresMigrations, "migrations_postgres"); err != nil {
 		return err
 	}
+	if !o.copying {
+		if err := s.wholeCopy(ctx); err != nil {
+			return err
+		}
+	}
 	if err := s.EnsurePartitions(ctx, time.Now()); err != nil {
 		return err
 	}

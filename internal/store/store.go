@@ -47,7 +47,9 @@ type Options struct {
 	// Node is this process among those that share a store (0–255). On PostgreSQL
 	// it is not looked at: each node takes a number that is free.
 	Node uint8
-	Log  *slog.Logger
+	// copying opens a database whose copy is not complete.
+	copying bool
+	Log     *slog.Logger
 	// Committed is told of each commit: how many rows of work it had and how
 	// long it took. May be nil.
 	Committed func(rows int, took time.Duration)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sigpost/sigpost/bench/internal/event"
 	"github.com/sigpost/sigpost/internal/hook"
+	"github.com/sigpost/sigpost/internal/seal"
 	"github.com/sigpost/sigpost/internal/store"
 )
 
@@ -59,8 +60,11 @@ func Run(ctx context.Context, args []string, out io.Writer) error {
 // Fill writes the messages, each with its delivery and attempt, and indexes them. middle is
 // when half of them were written.
 func Fill(ctx context.Context, opt Options) (middle time.Time, err error) {
-	// Nothing that is sealed is read or written, so no master key is needed.
-	s, err := store.Open(ctx, store.Options{Dir: opt.Data, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	ring, err := seal.FromFile(opt.Data) // the server's: it was here before
+	if err != nil {
+		return middle, err
+	}
+	s, err := store.Open(ctx, store.Options{Dir: opt.Data, Seal: ring, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		return middle, err
 	}

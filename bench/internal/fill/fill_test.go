@@ -8,13 +8,18 @@ import (
 
 	"github.com/sigpost/sigpost/bench/internal/event"
 	"github.com/sigpost/sigpost/internal/hook"
+	"github.com/sigpost/sigpost/internal/seal"
 	"github.com/sigpost/sigpost/internal/store"
 )
 
 // reopen opens the store of a test.
 func reopen(t *testing.T, dir string) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+	ring, err := seal.FromFile(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(t.Context(), store.Options{Dir: dir, Seal: ring, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -35,6 +36,8 @@ type Server struct {
 	// Prepare fills the database that those of tests are copies of; nil leaves
 	// it empty. All connections must be closed when it returns.
 	Prepare func(url string) error
+	// Durable keeps what was committed over Crash.
+	Durable bool
 
 	once   sync.Once
 	failed error
@@ -130,17 +133,39 @@ func (s *Server) exec(text string) error {
 
 // script makes the cluster and runs the server until its input ends, which is when
 // the tests stop it or are gone, however they ended, or until the server ends by itself.
+// A durable server syncs its disk, and is started again when it was killed.
 const script = `trap '' INT
 "$1/initdb" -D "$2/data" -U sigpost -A trust -E UTF8 --locale=C --no-sync >"$2/log" 2>&1 || exit 1
-"$1/postgres" -D "$2/data" -p "$3" -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c synchronous_commit=off \
-	-c full_page_writes=off -c autovacuum=off -c max_connections=400 -c shared_buffers=128MB -c max_wal_size=4GB -c deadlock_timeout=100ms \
-	>>"$2/log" 2>&1 </dev/null &
-server=$!
 exec 3<&0
-(cat <&3 >/dev/null; kill -QUIT $server 2>/dev/null) &
-wait $server
-kill $! 2>/dev/null
+(cat <&3 >/dev/null; touch "$2/stop"; kill -QUIT $(head -n 1 "$2/data/postmaster.pid") 2>/dev/null) &
+watch=$!
+quick="-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+[ "$4" = durable ] && quick=
+while [ ! -e "$2/stop" ]; do
+	"$1/postgres" -D "$2/data" -p "$3" -c listen_addresses=127.0.0.1 -c unix_socket_directories= $quick \
+		-c autovacuum=off -c max_connections=400 -c shared_buffers=128MB -c max_wal_size=4GB -c deadlock_timeout=100ms \
+		>>"$2/log" 2>&1 </dev/null &
+	wait $!
+	[ "$4" = durable ] || break
+	sleep 0.2
+done
+kill $watch 2>/dev/null
 rm -rf "$2/data"`
+
+// Crash kills the server as a power cut would, all of it at once; a durable one comes
+// back by itself.
+func (s *Server) Crash() error {
+	raw, err := os.ReadFile(filepath.Join(s.dir, "data", "postmaster.pid"))
+	if err != nil {
+		return err
+	}
+	first, _, _ := strings.Cut(string(raw), "\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(first))
+	if err != nil {
+		return fmt.Errorf("read the server's process id: %w", err)
+	}
+	return syscall.Kill(pid, syscall.SIGKILL) // its children end when they see that
+}
 
 func (s *Server) start() error {
 	bin, err := programs()
@@ -169,7 +194,7 @@ func (s *Server) launch(bin string) (err error) {
 	if s.port, err = freePort(); err != nil {
 		return err
 	}
-	run := exec.Command("/bin/sh", "-c", script, "sh", bin, s.dir, strconv.Itoa(s.port))
+	run := exec.Command("/bin/sh", "-c", script, "sh", bin, s.dir, strconv.Itoa(s.port), map[bool]string{true: "durable", false: "quick"}[s.Durable])
 	run.Dir = s.dir
 	if err := asAnother(run, s.dir); err != nil {
 		return err
