@@ -24,7 +24,7 @@ const (
 	otherTypes = 18
 )
 
-// Type, Channel and Tag are the names of the i-th other type, channel and tag.
+// Type is the name of the i-th other type.
 func Type(i int) string { return fmt.Sprintf("bench.type.%02d", i) }
 
 // Channel is the name of channel i.
