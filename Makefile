@@ -42,7 +42,7 @@ fuzz: ## fuzz every parser for a while (FUZZTIME=30s each)
 	@./.ci/fuzz $(or $(FUZZTIME),30s)
 
 soak: ## the crash test for long: 200 rounds
-	SIGPOST_CRASH_ROUNDS=200 $(GO) test ./test -run Crash -count 1 -timeout 60m -v
+	CRASH_ROUNDS=200 $(GO) test ./test -run Crash -count 1 -timeout 60m -v
 
 clean: ## remove what was built
 	rm -f $(BIN)

@@ -70,10 +70,10 @@ func (l *ledger) missing() (n int) {
 func TestCrashLosesNothingThatWasAcknowledged(t *testing.T) {
 	t.Parallel()
 	rounds := 20
-	if text := os.Getenv("SIGPOST_CRASH_ROUNDS"); text != "" {
+	if text := os.Getenv("CRASH_ROUNDS"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {
-			t.Fatalf("SIGPOST_CRASH_ROUNDS: %v", err)
+			t.Fatalf("CRASH_ROUNDS: %v", err)
 		}
 		rounds = n
 	}

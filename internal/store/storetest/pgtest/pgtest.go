@@ -24,8 +24,8 @@ import (
 )
 
 // Required is the variable that makes tests fail where they would pass PostgreSQL
-// over for want of its programs: SIGPOST_TEST_POSTGRES=required.
-const Required = "SIGPOST_TEST_POSTGRES"
+// over for want of its programs: TEST_POSTGRES=required.
+const Required = "TEST_POSTGRES"
 
 // oldest is the first major version that the store works with.
 const oldest = 15
