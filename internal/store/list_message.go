@@ -14,7 +14,7 @@ import (
 const (
 	// bodiesSearched and bytesSearched bound one call of a list that looks for
 	// text: each body is read from the disk.
-	bodiesSearched = 80
+	bodiesSearched = 64
 	bytesSearched  = 4 << 20
 	// typesMerged is how many event types are walked beside each other; with
 	// more, all messages are walked and their types looked at.
