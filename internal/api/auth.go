@@ -199,6 +199,20 @@ func (a *API) fromJWT(ctx context.Context, text string) (_ *Caller, end time.Tim
 	return &Caller{Org: org, App: id, Scope: hook.ScopeApp}, end, nil
 }
 
+// knownOrganization is organization for those who would not make one.
+func (a *API) knownOrganization(ctx context.Context, id string) (hook.Key, error) {
+	all, err := a.Store.Organizations(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, o := range all {
+		if o.External == id || a.IDs.Public(hook.KindOrganization, o.ID) == id {
+			return o.ID, nil
+		}
+	}
+	return 0, hook.Errorf(hook.CodeNotFound, "there is no organization %.60s", id)
+}
+
 // organization is the key behind an id of a JWT: one of ours, or the owner's own.
 func (a *API) organization(ctx context.Context, id string) (hook.Key, error) {
 	if k, err := a.IDs.Key(hook.KindOrganization, id); err == nil {

@@ -30,6 +30,7 @@ type organizationStore interface {
 	Organization(ctx context.Context, id hook.Key) (hook.Organization, error)
 	// OrganizationByExternal makes it on first use.
 	OrganizationByExternal(ctx context.Context, external string) (hook.Organization, error)
+	Organizations(ctx context.Context) ([]hook.Organization, error)
 	SetOrgSettings(ctx context.Context, id hook.Key, s hook.OrgSettings) error
 }
 

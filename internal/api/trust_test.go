@@ -51,6 +51,29 @@ func TestAnAnswerIsReplayedToNoOtherToken(t *testing.T) {
 	}
 }
 
+// A name that was mistyped makes no organization when somebody only reads.
+func TestReadingMakesNoOrganization(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	ask := func(method, path, body, org string) int {
+		r := httptest.NewRequest(method, path, strings.NewReader(body))
+		r.Header.Set("Sigpost-Organization", org)
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		h.server.Control().ServeHTTP(w, r)
+		return w.Code
+	}
+	if status := ask("GET", "/api/v1/app", "", "org_typo"); status != http.StatusNotFound {
+		t.Errorf("reading: %d", status)
+	}
+	if status := ask("POST", "/api/v1/app", `{"name":"a"}`, "org_new"); status != http.StatusCreated {
+		t.Errorf("making: %d", status)
+	}
+	if status := ask("GET", "/api/v1/app", "", "org_new"); status != http.StatusOK {
+		t.Errorf("reading what was made: %d", status)
+	}
+}
+
 func TestCredentialsDoNotMoveToAHostThatAPortalNames(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -46,6 +46,9 @@ func newStopped(t *testing.T) *stopped {
 				_, err = s.OwnSecret(t.Context(), e.Org, e.ID, func() (string, error) { return "secret of " + e.URL, nil })
 			}
 		}
+		if err == nil {
+			_, err = s.OrganizationByExternal(t.Context(), "org_other") // which has nothing
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,6 +150,7 @@ func TestMessagesAreListedPageByPage(t *testing.T) {
 	d.run("message", "list", "--source", "c").expect(t, ExitInvalid, `no source with the id, uid or name "c"`)
 	d.run("message", "list", "--limit", "0").expect(t, ExitInvalid, "limit: ")
 	d.run("message", "list", "--before", "ep_1").expect(t, ExitInvalid, "iterator")
+	d.run("message", "list", "--org", "org_typo").expect(t, ExitInvalid, "no organization org_typo")
 	d.run("message", "list", "--org", "other").expect(t, ExitInvalid, "begins with org_")
 }
 
