@@ -359,16 +359,23 @@ func (a *API) putEndpoint(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	defer a.alone("endpoint", e.ID)()
-	if e, err = a.Store.Endpoint(ctx, e.App, e.ID); err != nil { // as it is now
-		return nil, err
-	}
-	before := e
-	if err := in.Body.into(&e); err != nil {
-		return nil, err
-	}
-	e, err = a.changeEndpoint(ctx, before, e, in.Body.Signature)
+	e, err = a.edit(ctx, e, in.Body.Signature, in.Body.into)
 	return answerWith(http.StatusOK, a.endpointOut(e)), err
+}
+
+// edit changes an endpoint as it is now, while nobody else on this node does: who
+// changed what he read a moment ago would take back what others did since.
+func (a *API) edit(ctx context.Context, e hook.Endpoint, s *SignatureIn, change func(*hook.Endpoint) error) (hook.Endpoint, error) {
+	defer a.alone("endpoint", e.ID)()
+	before, err := a.Store.Endpoint(ctx, e.App, e.ID)
+	if err != nil {
+		return e, err
+	}
+	e = before
+	if err := change(&e); err != nil {
+		return e, err
+	}
+	return a.changeEndpoint(ctx, before, e, s)
 }
 
 // changeEndpoint checks and keeps what an endpoint became, and puts it to work.
@@ -430,19 +437,11 @@ func (a *API) patchEndpoint(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	defer a.alone("endpoint", e.ID)()
-	if e, err = a.Store.Endpoint(ctx, e.App, e.ID); err != nil { // as it is now
-		return nil, err
-	}
-	before := e
-	if err := in.Body.into(&e); err != nil {
-		return nil, err
-	}
 	var s *SignatureIn
 	if in.Body.Signature.Set && !in.Body.Signature.Null {
 		s = &in.Body.Signature.Value
 	}
-	e, err = a.changeEndpoint(ctx, before, e, s)
+	e, err = a.edit(ctx, e, s, in.Body.into)
 	return answerWith(http.StatusOK, a.endpointOut(e)), err
 }
 

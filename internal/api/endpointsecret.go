@@ -116,6 +116,11 @@ func (a *API) rotateSecret(ctx context.Context, e hook.Endpoint, in EndpointSecr
 	if e.ManagedByFile {
 		return errManaged("endpoint")
 	}
+	defer a.alone("endpoint", e.ID)()
+	e, err := a.Store.Endpoint(ctx, e.App, e.ID) // its scheme may have been changed
+	if err != nil {
+		return err
+	}
 	fresh, err := a.Runtime.EndpointSecret(e.SchemeName, hook.Secret(value(in.Key)))
 	if err != nil {
 		return invalid(err.Error(), "body", "key")
@@ -142,22 +147,34 @@ func headersOut(e hook.Endpoint) EndpointHeadersOut {
 	return out
 }
 
-func (a *API) setHeaders(ctx context.Context, e hook.Endpoint, headers map[string]string) (err error) {
-	before := e
-	if e.Headers, err = headersOf(headers); err != nil {
+func (a *API) setHeaders(ctx context.Context, e hook.Endpoint, headers map[string]string) error {
+	list, err := headersOf(headers)
+	if err != nil {
 		return err
 	}
-	_, err = a.changeEndpoint(ctx, before, e, nil)
+	_, err = a.edit(ctx, e, nil, func(e *hook.Endpoint) error {
+		e.Headers = list
+		return nil
+	})
 	return err
 }
 
 func (a *API) patchHeaders(ctx context.Context, e hook.Endpoint, in EndpointHeadersPatchIn) error {
+	_, err := a.edit(ctx, e, nil, func(e *hook.Endpoint) (err error) {
+		e.Headers, err = in.merged(e.Headers)
+		return err
+	})
+	return err
+}
+
+// merged are the headers that an endpoint has after the change.
+func (in *EndpointHeadersPatchIn) merged(have []hook.Header) ([]hook.Header, error) {
 	merged := map[string]string{}
 	gone := slices.Clone(in.DeleteHeaders)
 	for name := range in.Headers {
 		gone = append(gone, name) // it is put back under the name as it is written now
 	}
-	for _, h := range e.Headers {
+	for _, h := range have {
 		if !slices.ContainsFunc(gone, func(name string) bool { return strings.EqualFold(name, h.Name) }) {
 			merged[h.Name] = h.Value
 		}
@@ -167,5 +184,5 @@ func (a *API) patchHeaders(ctx context.Context, e hook.Endpoint, in EndpointHead
 			merged[name] = *v
 		}
 	}
-	return a.setHeaders(ctx, e, merged)
+	return headersOf(merged)
 }

@@ -184,16 +184,12 @@ func (a *API) putIngestEndpoint(ctx context.Context, in *struct {
 	SourceEndpointPath
 	Body IngestEndpointUpsertIn
 }) (*Body[IngestEndpointOut], error) {
-	before, err := a.sourceEndpoint(ctx, in.SourceEndpointPath)
+	e, err := a.sourceEndpoint(ctx, in.SourceEndpointPath)
 	if err != nil {
 		return nil, err
 	}
-	e := before
 	in.Body.UID = keptUID(in.Body.UID, in.EndpointID, hook.KindEndpoint)
-	if err := in.Body.into(&e); err != nil {
-		return nil, err
-	}
-	e, err = a.changeEndpoint(ctx, before, e, in.Body.Signature)
+	e, err = a.edit(ctx, e, in.Body.Signature, in.Body.into)
 	return answerWith(http.StatusOK, a.ingestEndpointOut(e)), err
 }
 

@@ -219,16 +219,12 @@ func (a *API) putOperational(ctx context.Context, in *struct {
 	OperationalPath
 	Body OperationalWebhookEndpointUpsertIn
 }) (*Body[OperationalWebhookEndpointOut], error) {
-	before, err := a.operationalEndpoint(ctx, in.EndpointID)
+	e, err := a.operationalEndpoint(ctx, in.EndpointID)
 	if err != nil {
 		return nil, err
 	}
-	e := before
 	in.Body.UID = keptUID(in.Body.UID, in.EndpointID, hook.KindEndpoint)
-	if err := in.Body.into(&e); err != nil {
-		return nil, err
-	}
-	e, err = a.changeEndpoint(ctx, before, e, nil)
+	e, err = a.edit(ctx, e, nil, in.Body.into)
 	return answerWith(http.StatusOK, a.operationalOut(e)), err
 }
 

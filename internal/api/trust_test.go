@@ -2,9 +2,11 @@ package api_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -47,6 +49,28 @@ func TestAnAnswerIsReplayedToNoOtherToken(t *testing.T) {
 		token := h.must(http.StatusCreated, "POST", "/api/v1/auth/token", map[string]any{"name": scope, "scope": scope})["token"].(string)
 		if status, got := h.as(token).do("POST", "/api/v1/auth/token", body, "Idempotency-Key", "make"); status != http.StatusForbidden {
 			t.Errorf("%s got %d %v", scope, status, got)
+		}
+	}
+}
+
+// Changes of one endpoint at once, of different things, are all kept.
+func TestChangesAtOnceAreAllKept(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	app := h.app("a")
+	id, _ := h.subscribe(app, map[string]any{"url": "https://example.com/"})
+	at := "/api/v1/app/" + app + "/endpoint/" + id
+	for n := range 20 {
+		text := fmt.Sprint(n)
+		var all sync.WaitGroup
+		all.Go(func() { h.must(http.StatusOK, "PATCH", at, `{"description":"`+text+`"}`) })
+		all.Go(func() { h.must(http.StatusOK, "PATCH", at, `{"metadata":{"n":"`+text+`"}}`) })
+		all.Go(func() { h.must(http.StatusNoContent, "PATCH", at+"/headers", `{"headers":{"X-A":"`+text+`"}}`) })
+		all.Go(func() { h.must(http.StatusNoContent, "PATCH", at+"/headers", `{"headers":{"X-B":"`+text+`"}}`) })
+		all.Wait()
+		e, headers := h.must(http.StatusOK, "GET", at, nil), h.must(http.StatusOK, "GET", at+"/headers", nil)["headers"].(map[string]any)
+		if e["description"] != text || e["metadata"].(map[string]any)["n"] != text || headers["X-A"] != text || headers["X-B"] != text {
+			t.Fatalf("round %s: %v %v", text, e, headers)
 		}
 	}
 }
