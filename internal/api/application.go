@@ -182,12 +182,22 @@ func (a *API) putApplication(ctx context.Context, in *struct {
 	if err := notHidden(x); err != nil {
 		return nil, err
 	}
+	throttle := x.Throttle
 	if err := in.Body.into(&x); err != nil {
 		return nil, err
 	}
-	x, err = a.Store.UpdateApplication(ctx, x)
-	a.apps.clear()
+	x, err = a.updateApplication(ctx, x, throttle)
 	return answerWith(http.StatusOK, a.applicationOut(x)), err
+}
+
+// updateApplication keeps what an application became. throttle is the one that it had.
+func (a *API) updateApplication(ctx context.Context, x hook.Application, throttle int) (hook.Application, error) {
+	x, err := a.Store.UpdateApplication(ctx, x)
+	a.apps.clear()
+	if err != nil || x.Throttle == throttle {
+		return x, err
+	}
+	return x, a.Runtime.AppChanged(ctx, x.ID)
 }
 
 // notHidden refuses to change what belongs to a source.
@@ -209,6 +219,7 @@ func (a *API) patchApplication(ctx context.Context, in *struct {
 	if err := notHidden(x); err != nil {
 		return nil, err
 	}
+	throttle := x.Throttle
 	if in.Body.Name != nil {
 		x.Name = *in.Body.Name
 	}
@@ -227,8 +238,7 @@ func (a *API) patchApplication(ctx context.Context, in *struct {
 	if err := checkMetadata(x.Metadata); err != nil {
 		return nil, err
 	}
-	x, err = a.Store.UpdateApplication(ctx, x)
-	a.apps.clear()
+	x, err = a.updateApplication(ctx, x, throttle)
 	return answerWith(http.StatusOK, a.applicationOut(x)), err
 }
 

@@ -86,8 +86,16 @@ func (a *API) deliveryOut(ctx context.Context, d *hook.Delivery, endpoints map[h
 	}
 	out := DeliveryOut{
 		ID: a.IDs.Public(hook.KindDelivery, d.ID), EndpointID: a.IDs.Public(hook.KindEndpoint, d.Endpoint), State: d.State.String(), Attempts: d.Attempts,
-		NextAttempt: nextAttempt(d), Next: nextStep(d, &e, now),
+		NextAttempt: nextAttempt(d),
 	}
+	var h hook.Health
+	var err error
+	if d.State == hook.Pending && there {
+		if h, err = a.Store.Health(ctx, d.Endpoint); err != nil {
+			return out, err
+		}
+	}
+	out.Next = nextStep(d, &e, &h, now)
 	if d.State == hook.Pending {
 		window := hook.RetryWindow
 		if e.Window > 0 {
@@ -108,7 +116,7 @@ func (a *API) deliveryOut(ctx context.Context, d *hook.Delivery, endpoints map[h
 }
 
 // nextStep says what happens next with a delivery, and why.
-func nextStep(d *hook.Delivery, e *hook.Endpoint, now time.Time) string {
+func nextStep(d *hook.Delivery, e *hook.Endpoint, h *hook.Health, now time.Time) string {
 	switch d.State {
 	case hook.Delivered:
 		return "nothing: delivered"
@@ -122,6 +130,8 @@ func nextStep(d *hook.Delivery, e *hook.Endpoint, now time.Time) string {
 	switch {
 	case e.State != hook.Enabled:
 		return "about to be held: the endpoint is " + standing(e)
+	case !d.NextAt.After(now) && waiting(d, e, h, now) != "":
+		return waiting(d, e, h, now)
 	case sending(d, now):
 		return fmt.Sprintf("attempt %d is under way, or waits for its turn", d.Attempts+1)
 	case !d.NextAt.After(now):

@@ -34,11 +34,13 @@ type EndpointFields struct {
 
 // EndpointExtension is what Sigpost adds. What is left out of a PUT stays as it is.
 type EndpointExtension struct {
-	EventTypePatterns []string     `json:"eventTypePatterns,omitempty" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.*]+$" doc:"Event types with * as a wildcard, instead of eventTypes"`
-	Signature         *SignatureIn `json:"signature,omitempty" doc:"Sign as another provider does"`
-	Policy            *string      `json:"policy,omitempty" maxLength:"64" doc:"Deliver as this provider does"`
-	Order             *string      `json:"order,omitempty" enum:"none" doc:"Order of deliveries; only none for now"`
-	Paused            *bool        `json:"paused,omitempty" doc:"Hold deliveries until it is false again"`
+	EventTypePatterns []string      `json:"eventTypePatterns,omitempty" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.*]+$" doc:"Event types with * as a wildcard, instead of eventTypes"`
+	Signature         *SignatureIn  `json:"signature,omitempty" doc:"Sign as another provider does"`
+	Policy            *string       `json:"policy,omitempty" maxLength:"64" doc:"Deliver as this provider does"`
+	Order             *string       `json:"order,omitempty" enum:"none" doc:"Order of deliveries; only none for now"`
+	Paused            *bool         `json:"paused,omitempty" doc:"Hold deliveries until it is false again"`
+	Retries           *[]int        `json:"retries,omitempty" maxItems:"64" minimum:"1" maximum:"604800" doc:"Seconds to wait after each failure, the last one repeats; the usual schedule when it is empty"`
+	RetriesFor        *[]RetriesFor `json:"retriesFor,omitempty" maxItems:"64" doc:"Other waits for some event types; the first that fits counts"`
 }
 
 // SignatureIn chooses how requests to an endpoint are signed.
@@ -79,6 +81,8 @@ type EndpointPatch struct {
 	Policy            Maybe[string]      `json:"policy,omitzero" maxLength:"64"`
 	Order             Maybe[string]      `json:"order,omitzero" enum:"none"`
 	Paused            Maybe[bool]        `json:"paused,omitzero"`
+	Retries           *[]int             `json:"retries,omitempty" maxItems:"64" minimum:"1" maximum:"604800"`
+	RetriesFor        *[]RetriesFor      `json:"retriesFor,omitempty" maxItems:"64"`
 }
 
 // SignatureOut says how requests are signed.
@@ -110,6 +114,8 @@ type EndpointOut struct {
 	State             string            `json:"state" enum:"enabled,paused,disabled"`
 	Reason            *string           `json:"reason,omitempty" doc:"Why it is paused or disabled"`
 	ManagedBy         string            `json:"managedBy" enum:"api,file" doc:"What file manages is read-only here"`
+	Retries           []int             `json:"retries,omitempty" doc:"When they are not the usual ones"`
+	RetriesFor        []RetriesFor      `json:"retriesFor,omitempty"`
 }
 
 func hasPatterns(types []string) bool {
@@ -121,7 +127,7 @@ func (a *API) endpointOut(e hook.Endpoint) EndpointOut {
 		ID: a.IDs.Public(hook.KindEndpoint, e.ID), URL: e.URL, Description: e.Description, ThrottleRate: pointer(e.Throttle), RateLimit: pointer(e.Throttle), UID: pointer(e.UID),
 		Disabled: e.State == hook.Disabled, EventTypes: e.EventTypes, FilterTypes: e.EventTypes, Channels: e.Channels, Metadata: orEmpty(e.Metadata), Version: 1,
 		CreatedAt: when(e.CreatedAt), UpdatedAt: when(e.UpdatedAt), Policy: pointer(e.Policy), Order: "none", Paused: e.State == hook.Paused,
-		State: e.State.String(), Reason: pointer(e.Reason), ManagedBy: "api",
+		State: e.State.String(), Reason: pointer(e.Reason), ManagedBy: "api", Retries: secondsOf(e.Schedule), RetriesFor: retriesForOf(e.Schedules),
 	}
 	if e.ManagedByFile {
 		out.ManagedBy = "file"
@@ -166,6 +172,9 @@ func (in *EndpointFields) into(e *hook.Endpoint) error {
 		e.SchemeName = in.Signature.Scheme
 	}
 	setState(e, in.Disabled, in.Paused)
+	if err := setRetries(e, in.Retries, in.RetriesFor); err != nil {
+		return err
+	}
 	return distinctAll(map[string][]string{
 		"eventTypes": in.EventTypes, "filterTypes": in.FilterTypes, "channels": in.Channels, "eventTypePatterns": in.EventTypePatterns,
 	})
@@ -478,6 +487,9 @@ func (in *EndpointPatch) into(e *hook.Endpoint) error {
 		paused = &in.Paused.Value
 	}
 	setState(e, in.Disabled, paused)
+	if err := setRetries(e, in.Retries, in.RetriesFor); err != nil {
+		return err
+	}
 	return distinctAll(map[string][]string{
 		"eventTypes": in.EventTypes.Value, "filterTypes": in.FilterTypes.Value, "channels": in.Channels.Value, "eventTypePatterns": in.EventTypePatterns.Value,
 	})

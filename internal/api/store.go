@@ -51,6 +51,7 @@ type endpointStore interface {
 	DeleteEndpoint(ctx context.Context, app, id hook.Key) error
 	ListEndpoints(ctx context.Context, app hook.Key, page hook.Page) ([]hook.Endpoint, error)
 	EndpointsOf(ctx context.Context, app hook.Key) ([]hook.Endpoint, error)
+	Health(ctx context.Context, endpoint hook.Key) (hook.Health, error)
 }
 
 type secretStore interface {

@@ -116,10 +116,20 @@ type Endpoint struct {
 	Concurrency int               `yaml:"concurrency"`
 	// Retries are the waits between attempts, instead of the usual ones.
 	Retries []time.Duration `yaml:"retries"`
+	// RetriesFor are those of some event types; the first that fits counts.
+	RetriesFor []RetriesFor `yaml:"retries_for"`
+	// Throttle bounds its attempts a second; 0 is no bound.
+	Throttle int `yaml:"throttle"`
 	// Policy names a provider; requests are sent the way it sends them.
 	Policy    string     `yaml:"policy"`
 	Signature *Signature `yaml:"signature"`
 	Paused    bool       `yaml:"paused"`
+}
+
+// RetriesFor are the waits between attempts for some event types.
+type RetriesFor struct {
+	EventTypes []string        `yaml:"event_types"`
+	Retries    []time.Duration `yaml:"retries"`
 }
 
 // Signature is how an endpoint's requests are signed, when not by Standard Webhooks.

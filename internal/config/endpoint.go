@@ -35,21 +35,24 @@ func (l *loader) endpoint(at string, j int, e *Endpoint, known map[string]int) {
 	}
 	known[name] = j
 	l.endpointURL(at+".url", e.URL)
-	for k, p := range e.EventTypes {
-		if !eventPattern.MatchString(p) {
-			l.fault(fmt.Sprintf("%s.event_types[%d]", at, k), "%q is not an event type; use letters, digits, - _ . and * for any characters", p)
-		}
-	}
+	l.eventTypes(at, e.EventTypes)
 	if e.Timeout != 0 && (e.Timeout < time.Second || e.Timeout > time.Minute) {
 		l.fault(at+".timeout", "%s is not between 1s and 1m", e.Timeout)
 	}
 	if e.Concurrency < 0 || e.Concurrency > 1000 {
 		l.fault(at+".concurrency", "%d is not between 1 and 1000", e.Concurrency)
 	}
-	for k, wait := range e.Retries {
-		if wait < time.Second || wait > 7*24*time.Hour {
-			l.fault(fmt.Sprintf("%s.retries[%d]", at, k), "%s is not between 1s and 168h", wait)
+	if e.Throttle < 0 || e.Throttle > 65535 {
+		l.fault(at+".throttle", "%d is not between 1 and 65535 attempts a second", e.Throttle)
+	}
+	l.retries(at, e.Retries)
+	for k, r := range e.RetriesFor {
+		at := fmt.Sprintf("%s.retries_for[%d]", at, k)
+		if len(r.EventTypes) == 0 || len(r.Retries) == 0 {
+			l.fault(at, "needs event_types and retries: which event types are tried again, and after which waits")
 		}
+		l.eventTypes(at, r.EventTypes)
+		l.retries(at, r.Retries)
 	}
 	l.headers(at+".headers", e.Headers)
 	l.endpointSecrets(at, e)
@@ -196,4 +199,20 @@ func sortedKeys(m map[string]string) []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+func (l *loader) eventTypes(at string, patterns []string) {
+	for k, p := range patterns {
+		if !eventPattern.MatchString(p) {
+			l.fault(fmt.Sprintf("%s.event_types[%d]", at, k), "%q is not an event type; use letters, digits, - _ . and * for any characters", p)
+		}
+	}
+}
+
+func (l *loader) retries(at string, waits []time.Duration) {
+	for k, wait := range waits {
+		if wait < time.Second || wait > hook.RetryWindow {
+			l.fault(fmt.Sprintf("%s.retries[%d]", at, k), "%s is not between 1s and 168h", wait)
+		}
+	}
 }

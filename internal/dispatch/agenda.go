@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// agenda is when each endpoint has something due in the store, the earliest
-// first. An endpoint stands in it once.
+// agenda is when each endpoint has its turn, because the store has something due for
+// it or what is queued may go on, the earliest first. An endpoint stands in it once.
 type agenda []*endpoint
 
-// add notes that e has something due at a time, and says whether that is now
+// add notes that e has its turn at a time, and says whether that is now
 // the first of all. A later time than the one noted changes nothing.
 func (a *agenda) add(e *endpoint, at time.Time) (first bool) {
 	switch {
@@ -23,15 +23,20 @@ func (a *agenda) add(e *endpoint, at time.Time) (first bool) {
 	return e.place == 0
 }
 
-// due takes out the endpoints whose time has come, and says when the next one's will.
-func (a *agenda) due(now time.Time) (ready []*endpoint, next time.Time) {
-	for len(*a) > 0 {
-		if e := (*a)[0]; e.at.After(now) {
-			return ready, e.at
-		}
+// due takes out the endpoints whose time has come.
+func (a *agenda) due(now time.Time) (ready []*endpoint) {
+	for len(*a) > 0 && !(*a)[0].at.After(now) {
 		ready = append(ready, heap.Pop(a).(*endpoint))
 	}
-	return ready, time.Time{}
+	return ready
+}
+
+// next is when the first endpoint's time comes; zero when there is none.
+func (a agenda) next() time.Time {
+	if len(a) == 0 {
+		return time.Time{}
+	}
+	return a[0].at
 }
 
 func (a agenda) Len() int           { return len(a) }

@@ -8,7 +8,6 @@ package dispatch
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,14 +25,28 @@ type Store interface {
 	Record(ctx context.Context, records []*hook.Record) error
 	DueByEndpoint(ctx context.Context) (map[hook.Key]time.Time, error)
 	HeldEndpoints(ctx context.Context) ([]hook.Key, error)
+	// DeadHolders are other processes that died and may still hold something.
+	DeadHolders(ctx context.Context) ([]hook.Key, error)
 	HoldPending(ctx context.Context, endpoint hook.Key) (int64, error)
 	ReleaseHeld(ctx context.Context, endpoint hook.Key, now time.Time, pace time.Duration, limit int) (int64, error)
 	DisableEndpoint(ctx context.Context, endpoint hook.Key, reason string) error
+	// SaveHealth adds to the health of endpoints, and Failing reads that of those that
+	// fail or have retries to bring forward.
+	SaveHealth(ctx context.Context, changes []hook.HealthChange) error
+	Failing(ctx context.Context) ([]hook.Health, error)
+	// ClearHealth forgets it, for an endpoint that is enabled anew.
+	ClearHealth(ctx context.Context, endpoint hook.Key) error
+	// Warn notes a warning; it says whether it was the first to.
+	Warn(ctx context.Context, endpoint hook.Key, failingSince time.Time, percent int) (first bool, err error)
+	// BringForward makes retries of an endpoint that recovered due at a pace.
+	BringForward(ctx context.Context, endpoint hook.Key, now time.Time, pace time.Duration, limit int) (int64, error)
 }
 
 // Target is an endpoint with the way to reach it.
 type Target struct {
 	hook.Endpoint
+	// AppThrottle bounds the attempts a second of all endpoints of its application; 0 is no bound.
+	AppThrottle int
 	// Attempt makes one HTTP try and says what came of it. It ends early when
 	// ctx does.
 	Attempt func(ctx context.Context, m *hook.Message, d *hook.Delivery) *hook.Attempt
@@ -48,10 +61,15 @@ type Options struct {
 	Log     *slog.Logger
 	Observe Observer
 	// Sweep is how often the store is asked for what nobody told of; 0 means 30 s.
-	// Where nodes share a store it bounds how long the work of a dead one waits.
 	Sweep time.Duration
+	// Watch is how often is looked for nodes that died, whose work is then taken over;
+	// 0 is never, for who is alone.
+	Watch time.Duration
 	// Disabled is told of an endpoint that was disabled by rule; may be nil.
 	Disabled func(target *Target)
+	// Warned is told of an endpoint that will be disabled at a time if it goes on
+	// failing; may be nil.
+	Warned func(target *Target, h hook.Health, percent int, at time.Time)
 }
 
 // Bounds of what is held in memory. What does not fit stays in the store
@@ -60,6 +78,11 @@ const (
 	queueJobs  = 10_000    // per endpoint
 	queueBytes = 32 << 20  // per endpoint
 	totalBytes = 256 << 20 // all endpoints
+	// mostAttempts are under way at once over all endpoints; beyond them each endpoint
+	// has one. It keeps sockets within what systems give.
+	mostAttempts = 4096
+	// probeJobs are in memory of an endpoint that takes none now.
+	probeJobs = 16
 )
 
 const (
@@ -87,16 +110,26 @@ type Dispatcher struct {
 	log     *slog.Logger
 	observe Observer
 	gone    func(target *Target)
+	warned  func(target *Target, h hook.Health, percent int, at time.Time)
 	every   time.Duration // between sweeps
+	watch   time.Duration // between looks for the dead
 
 	mu        sync.RWMutex
 	endpoints map[hook.Key]*endpoint
 	apps      map[hook.Key]map[hook.Key]bool // application → its endpoints
+	paces     map[hook.Key]*pace             // of applications
 	agenda    agenda
 
-	wake  chan struct{}
-	bytes atomic.Int64 // of bodies in memory
-	work  sync.WaitGroup
+	wake     chan struct{}
+	bytes    atomic.Int64 // of bodies in memory
+	underWay atomic.Int64 // goroutines that make attempts
+	work     sync.WaitGroup
+
+	newsMu   sync.Mutex
+	fresh    map[*endpoint]bool // have news
+	newsWake chan struct{}
+	ill      atomic.Bool // the store may know of endpoints that recover
+
 	// attempts ends when attempts under way must stop; stopping, when no new ones may begin.
 	attempts context.Context
 	cut      context.CancelFunc
@@ -109,113 +142,15 @@ type Dispatcher struct {
 
 // New makes a Dispatcher.
 func New(o Options) *Dispatcher {
-	d := &Dispatcher{store: o.Store, log: o.Log, observe: o.Observe, gone: o.Disabled, every: o.Sweep,
-		endpoints: map[hook.Key]*endpoint{}, apps: map[hook.Key]map[hook.Key]bool{}, wake: make(chan struct{}, 1), finished: make(chan finished, recordBatch), recorded: make(chan struct{})}
+	d := &Dispatcher{store: o.Store, log: o.Log, observe: o.Observe, gone: o.Disabled, warned: o.Warned, every: o.Sweep, watch: o.Watch,
+		endpoints: map[hook.Key]*endpoint{}, apps: map[hook.Key]map[hook.Key]bool{}, paces: map[hook.Key]*pace{}, fresh: map[*endpoint]bool{}, newsWake: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), finished: make(chan finished, recordBatch), recorded: make(chan struct{})}
 	if d.every == 0 {
 		d.every = sweepInterval
 	}
+	d.ill.Store(true)
 	d.attempts, d.cut = context.WithCancel(context.Background())
 	return d
-}
-
-// Update replaces the endpoints. Deliveries of one that is no longer enabled
-// become held, those of one that is again become due at a gentle pace.
-func (d *Dispatcher) Update(ctx context.Context, targets []Target) error {
-	d.mu.Lock()
-	left := d.endpoints
-	d.endpoints, d.apps = make(map[hook.Key]*endpoint, len(targets)), map[hook.Key]map[hook.Key]bool{}
-	for i := range targets {
-		t := &targets[i]
-		if d.apps[t.App] == nil {
-			d.apps[t.App] = map[hook.Key]bool{}
-		}
-		d.apps[t.App][t.ID] = true
-		e := left[t.ID]
-		if e == nil {
-			e = newEndpoint(t)
-		} else {
-			e.setTarget(t)
-		}
-		delete(left, t.ID)
-		d.endpoints[t.ID] = e
-	}
-	for _, e := range left {
-		e.retire()
-	}
-	d.mu.Unlock()
-	if err := d.sweep(ctx); err != nil { // it is swept again soon
-		d.log.Warn("sweep failed", "error", err)
-	}
-	return nil
-}
-
-// UpdateApp replaces the endpoints of one application. What Update says of
-// deliveries holds for theirs.
-func (d *Dispatcher) UpdateApp(ctx context.Context, app hook.Key, targets []Target) error {
-	d.mu.Lock()
-	stays := make(map[hook.Key]bool, len(targets))
-	for i := range targets {
-		t := &targets[i]
-		stays[t.ID] = true
-		if e := d.endpoints[t.ID]; e != nil {
-			e.setTarget(t)
-		} else {
-			d.endpoints[t.ID] = newEndpoint(t)
-		}
-	}
-	for id := range d.apps[app] {
-		if !stays[id] {
-			d.endpoints[id].retire()
-			delete(d.endpoints, id)
-		}
-	}
-	d.apps[app] = stays
-	d.mu.Unlock()
-	now := time.Now()
-	for i := range targets {
-		t := &targets[i]
-		if t.State != hook.Enabled {
-			if _, err := d.store.HoldPending(ctx, t.ID); err != nil {
-				return err
-			}
-			continue
-		}
-		if _, err := d.store.ReleaseHeld(ctx, t.ID, now, releasePace, releaseStep); err != nil {
-			return err
-		}
-		d.Due(t.ID, now)
-	}
-	return nil
-}
-
-// sweep brings held and pending deliveries in line with the state of their
-// endpoints and reads from the store what is due when.
-func (d *Dispatcher) sweep(ctx context.Context) error {
-	held, err := d.store.HeldEndpoints(ctx)
-	if err != nil {
-		return err
-	}
-	for _, id := range held {
-		if e := d.endpoint(id); e == nil || e.target.Load().State != hook.Enabled {
-			continue
-		}
-		// One step each time: a backlog of a month must not keep the others waiting.
-		if _, err := d.store.ReleaseHeld(ctx, id, time.Now(), releasePace, releaseStep); err != nil {
-			return err
-		}
-	}
-	due, err := d.store.DueByEndpoint(ctx)
-	if err != nil {
-		return err
-	}
-	for id, at := range due {
-		if e := d.endpoint(id); e != nil && e.target.Load().State == hook.Enabled {
-			d.Due(id, at)
-		} else if _, err := d.store.HoldPending(ctx, id); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (d *Dispatcher) endpoint(id hook.Key) *endpoint {
@@ -229,7 +164,14 @@ func (d *Dispatcher) endpoint(id hook.Key) *endpoint {
 // was reserved must be given to Dispatch, or back with Unreserve.
 func (d *Dispatcher) Reserve(id hook.Key, size int) hook.Key {
 	e := d.endpoint(id)
-	if e == nil || !d.running.Load() || d.stopping.Load() || d.bytes.Load()+int64(size) > totalBytes || !e.reserve(size) {
+	if e == nil || !d.running.Load() || d.stopping.Load() {
+		return 0
+	}
+	// Of what is free an endpoint may have half besides what it has: so many may want
+	// all of it at once, and each gets the same, and the next still finds some
+	// (A. Choudhury and E. Hahne, Dynamic Queue Length Thresholds for Shared-Memory Packet Switches, 1998).
+	free := totalBytes - d.bytes.Load()
+	if int64(size) > free || !e.reserve(size, min(queueBytes, free/2)) {
 		return 0
 	}
 	d.bytes.Add(int64(size))
@@ -279,7 +221,9 @@ func (d *Dispatcher) dispatch(m *hook.Message, size int, v *hook.Delivery) {
 	if m == nil {
 		e.readmit()
 	}
-	d.start(e, e.take(&job{delivery: *v, message: m, size: size}))
+	run, at := e.take(&job{delivery: *v, message: m, size: size}, time.Now())
+	d.start(e, run)
+	d.later(e, at)
 }
 
 // Due says that the store has a delivery for an endpoint that is due at a time.
@@ -289,6 +233,9 @@ func (d *Dispatcher) Due(id hook.Key, at time.Time) {
 	if e == nil {
 		d.mu.Unlock()
 		return
+	}
+	if e.due.IsZero() || at.Before(e.due) {
+		e.due = at
 	}
 	first := d.agenda.add(e, at)
 	d.mu.Unlock()
@@ -309,16 +256,16 @@ func (d *Dispatcher) nudge() {
 func (d *Dispatcher) Run(ctx context.Context) error {
 	d.running.Store(true)
 	go d.recordAll()
-	sweep := time.NewTicker(d.every)
-	defer sweep.Stop()
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { d.tellNews(ctx) })
+	beside.Go(func() { d.sweepAll(ctx) })
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		d.mu.Lock()
-		ready, next := d.agenda.due(time.Now())
-		d.mu.Unlock()
-		for _, e := range ready {
-			d.work.Go(func() { d.claim(e) })
+		turns, next := d.ready(time.Now())
+		for _, t := range turns {
+			d.work.Go(func() { d.turn(t.endpoint, t.claim) })
 		}
 		if next.IsZero() {
 			timer.Stop()
@@ -330,127 +277,31 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 			return nil
 		case <-d.wake:
 		case <-timer.C:
-		case <-sweep.C:
-			if err := d.sweep(ctx); err != nil && ctx.Err() == nil {
-				d.log.Warn("sweep failed", "error", err)
-			}
 		}
 	}
 }
 
-// claim fills an endpoint's queue from the store.
-func (d *Dispatcher) claim(e *endpoint) {
-	limit := e.beginClaim()
-	if limit == 0 || d.stopping.Load() {
-		return // e asks again when it has room
-	}
-	claimed, next, err := d.store.Claim(d.attempts, e.id, time.Now(), limit)
-	if err != nil {
-		d.log.Warn("claim failed", "endpoint", e.name(), "error", err)
-		next = time.Now().Add(recordRetry)
-	}
-	if e.endClaim(limit - len(claimed)) {
-		next = time.Now()
-	}
-	for _, v := range claimed {
-		d.start(e, e.take(&job{delivery: v}))
-	}
-	if !next.IsZero() {
-		d.Due(e.id, next)
-	}
+// turn is an endpoint whose time has come; claim says that the store has something for it.
+type turn struct {
+	endpoint *endpoint
+	claim    bool
 }
 
-// start runs a job in a goroutine of its own, if it is one.
-func (d *Dispatcher) start(e *endpoint, j *job) {
-	if j != nil {
-		d.work.Go(func() { d.run(e, j) })
-	}
-}
-
-// run makes one attempt after another, for as long as the endpoint has jobs
-// for it. What came of each is recorded by another goroutine: who waits for
-// the disk would keep a place at the endpoint.
-func (d *Dispatcher) run(e *endpoint, j *job) {
-	for j != nil {
-		t := e.target.Load()
-		r, slower := d.attempt(e, t, j)
-		if d.stopping.Load() {
-			e.leave()
-			if r.State == hook.Delivered {
-				d.finished <- finished{e, t, j, r}
-			}
-			return // what we cut stays as it is, and the next start claims it
+// ready takes the endpoints whose time has come from the agenda, and says when the
+// next one's will.
+func (d *Dispatcher) ready(now time.Time) (turns []turn, next time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range d.agenda.due(now) {
+		t := turn{endpoint: e}
+		switch {
+		case e.due.IsZero():
+		case e.due.After(now): // it came for what is queued
+			d.agenda.add(e, e.due)
+		default:
+			t.claim, e.due = true, time.Time{}
 		}
-		d.finished <- finished{e, t, j, r}
-		j = e.finish(r.State == hook.Delivered, slower)
-		d.start(e, e.spare())
+		turns = append(turns, t)
 	}
-}
-
-// attempt tries once, unless the endpoint or the message says otherwise.
-func (d *Dispatcher) attempt(e *endpoint, t *Target, j *job) (r *hook.Record, slower bool) {
-	v := &j.delivery
-	r = &hook.Record{Delivery: *v, State: hook.Pending, NextAt: v.NextAt}
-	if t.State != hook.Enabled {
-		r.State = hook.Held
-		return r, false
-	}
-	if j.message == nil {
-		m, err := d.store.Message(d.attempts, v.Message)
-		if hook.CodeOf(err) == hook.CodeNotFound && err != nil {
-			r.State = hook.Canceled // its payload was deleted: there is nothing to send
-			return r, false
-		}
-		if err != nil {
-			r.NextAt = time.Now().Add(recordRetry)
-			return r, false
-		}
-		j.message, j.size = m, len(m.Body)
-		d.bytes.Add(int64(j.size))
-		e.count(j.size)
-	}
-	a := t.Attempt(d.attempts, j.message, v)
-	a.Delivery, a.Message, a.Endpoint = v.ID, v.Message, v.Endpoint
-	a.Number, a.Trigger = v.Attempts+1, v.Trigger
-	what := decide(&t.Endpoint, v, a, time.Now(), rand.Float64())
-	r.Attempt, r.State, r.NextAt = a, what.state, what.nextAt
-	if what.disable {
-		d.disable(t)
-	}
-	return r, what.slower
-}
-
-// disable stops an endpoint whose owner said, with a 410, that it is gone.
-func (d *Dispatcher) disable(t *Target) {
-	gone := *t
-	gone.State, gone.Reason = hook.Disabled, "it answered 410 Gone"
-	if e := d.endpoint(t.ID); e != nil {
-		e.setTarget(&gone)
-	}
-	if err := d.store.DisableEndpoint(d.attempts, t.ID, gone.Reason); err != nil {
-		d.log.Error("disable endpoint failed", "endpoint", t.Label(), "error", err)
-	}
-	if d.gone != nil {
-		d.gone(&gone)
-	}
-}
-
-// Drain ends the work: nothing new is taken, what is queued is delivered until
-// ctx ends, then attempts under way are cut. What is left stays in the store.
-func (d *Dispatcher) Drain(ctx context.Context) {
-	done := make(chan struct{})
-	go func() {
-		d.work.Wait()
-		d.stopping.Store(true) // nothing starts any more
-		close(d.finished)
-		<-d.recorded
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
-	d.stopping.Store(true)
-	d.cut()
-	<-done
+	return turns, d.agenda.next()
 }

@@ -15,12 +15,16 @@ type job struct {
 	size     int           // bytes counted for it
 }
 
-// endpoint is the queue of one endpoint and the bound on its attempts.
+// endpoint is the queue of one endpoint and what bounds its attempts.
 type endpoint struct {
 	id     hook.Key
 	target atomic.Pointer[Target]
-	place  int // in the agenda; -1 when it is not there
-	at     time.Time
+	// underWay is how many attempts are, of all endpoints.
+	underWay *atomic.Int64
+	// Of the agenda, under the dispatcher's lock. due is when the store has something
+	// for it; zero is not known. at, when it has its turn, may be earlier.
+	place   int // -1 when it is not there
+	at, due time.Time
 
 	mu       sync.Mutex
 	queue    []*job
@@ -28,17 +32,23 @@ type endpoint struct {
 	running  int
 	reserved int // jobs promised, queued or running
 	bytes    int64
-	// limit is how many attempts may be under way: the endpoint's bound, less
-	// when it asked for fewer (429, 502, 503, 504 halve it, a success adds one).
-	limit int
+	limit    limit
+	breaker  breaker
+	rate     *pace // its own
+	app      *pace // that of its application, which others share
+	// failing: there was a failure since the last success. news is what of it the
+	// store was not told yet.
+	failing   bool
+	news      news
+	succeeded time.Time // the last success; zero when there was none since the start
 	// starved is set when a claim found no room; the next free place asks again.
 	starved bool
 	// claiming: a claim is under way; again: something became due meanwhile.
 	claiming, again bool
 }
 
-func newEndpoint(t *Target) *endpoint {
-	e := &endpoint{id: t.ID, place: -1, limit: bound(t)}
+func newEndpoint(t *Target, underWay *atomic.Int64) *endpoint {
+	e := &endpoint{id: t.ID, place: -1, underWay: underWay, limit: newLimit(bound(t)), rate: newPace(t.Throttle)}
 	e.target.Store(t)
 	return e
 }
@@ -53,10 +63,29 @@ func bound(t *Target) int {
 
 func (e *endpoint) name() string { return e.target.Load().Label() }
 
-func (e *endpoint) setTarget(t *Target) {
-	e.target.Store(t)
+// setTarget changes the endpoint, and says whether it was enabled by that.
+func (e *endpoint) setTarget(t *Target) (enabled bool) {
+	old := e.target.Swap(t)
 	e.mu.Lock()
-	e.limit = bound(t)
+	defer e.mu.Unlock()
+	e.limit.setMost(bound(t))
+	switch {
+	case e.rate != nil && t.Throttle > 0:
+		e.rate.set(t.Throttle)
+	case old.Throttle != t.Throttle:
+		e.rate = newPace(t.Throttle)
+	}
+	enabled = old.State != hook.Enabled && t.State == hook.Enabled
+	if enabled {
+		e.failing, e.news, e.breaker = false, news{}, breaker{}
+	}
+	return enabled
+}
+
+// setApp gives the endpoint the pace of its application.
+func (e *endpoint) setApp(p *pace) {
+	e.mu.Lock()
+	e.app = p
 	e.mu.Unlock()
 }
 
@@ -67,17 +96,30 @@ func (e *endpoint) retire() {
 	e.setTarget(&t)
 }
 
-// reserve counts one delivery as in memory, if there is room and nothing older
-// waits in the store.
-func (e *endpoint) reserve(size int) bool {
+// reserve counts one delivery as in memory, if there is room within share, and nothing
+// older waits in the store. What an endpoint with an open breaker is to get waits
+// there too.
+func (e *endpoint) reserve(size int, share int64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.starved || e.reserved >= queueJobs || e.bytes+int64(size) > queueBytes {
+	if e.starved || !e.breaker.closed() || e.reserved >= e.most(queueJobs) || e.bytes+int64(size) > share {
 		return false
 	}
 	e.reserved++
 	e.bytes += int64(size)
 	return true
+}
+
+// most is how many jobs may be in memory: no more than a minute brings out, and a
+// few where the breaker is not closed.
+func (e *endpoint) most(jobs int) int {
+	if !e.breaker.closed() {
+		return probeJobs
+	}
+	if rate := e.target.Load().Throttle; rate > 0 {
+		return min(jobs, probeJobs+60*rate)
+	}
+	return jobs
 }
 
 // count adds bytes that were read for a job after it was queued.
@@ -101,51 +143,127 @@ func (e *endpoint) readmit() {
 	e.mu.Unlock()
 }
 
-// take queues a reserved job, or returns it when it may run at once.
-func (e *endpoint) take(j *job) *job {
+// take queues a reserved job, or returns it when it may run at once. Otherwise at
+// is when the first of the queue may, if that is a matter of time.
+func (e *endpoint) take(j *job, now time.Time) (run *job, at time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.running < e.limit && e.length() == 0 {
-		e.running++
-		return j
+	if e.length() == 0 {
+		ok, at := e.may(now)
+		if ok {
+			e.running++
+			return j, at
+		}
+		e.push(j)
+		return nil, at
 	}
-	if e.head > len(e.queue)/2 { // a queue that is never empty must not grow by what has left it
-		n := copy(e.queue, e.queue[e.head:])
-		clear(e.queue[n:])
-		e.queue, e.head = e.queue[:n], 0
-	}
-	e.queue = append(e.queue, j)
-	return nil
+	e.push(j)
+	return nil, time.Time{} // those before it have seen to that
 }
 
-// finish ends one attempt and returns the job that may run in its place.
-func (e *endpoint) finish(delivered, slower bool) *job {
+// next is the first job of the queue when it may run, and counts as running then.
+// at is as in take.
+func (e *endpoint) next(now time.Time) (j *job, at time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.nextLocked(now)
+}
+
+func (e *endpoint) nextLocked(now time.Time) (*job, time.Time) {
+	if e.length() == 0 {
+		return nil, time.Time{}
+	}
+	ok, at := e.may(now)
+	if !ok {
+		return nil, at
+	}
+	e.running++
+	return e.pop(), time.Time{}
+}
+
+// may says whether another attempt may begin, and spends what it costs. Otherwise
+// at is when it may; zero when the end of one that is under way decides.
+func (e *endpoint) may(now time.Time) (ok bool, at time.Time) {
+	if e.running >= e.limit.now() || e.running > 0 && e.underWay.Load() >= mostAttempts {
+		return false, time.Time{}
+	}
+	if at := e.breaker.ready(now, e.running); !at.IsZero() {
+		if at == never {
+			at = time.Time{}
+		}
+		return false, at
+	}
+	if at := e.rate.ready(now); !at.IsZero() {
+		return false, at
+	}
+	if at := e.app.take(now); !at.IsZero() {
+		return false, at
+	}
+	e.rate.take(now)
+	return true, time.Time{}
+}
+
+// finish ends one attempt, learns from it, and returns the job that may run in its
+// place. a is nil when there was no attempt after all.
+func (e *endpoint) finish(a *hook.Attempt, slower bool, now time.Time) (j *job, at time.Time, what learned) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if a != nil {
+		what = e.learn(a, slower, now)
+	}
+	e.running--
+	j, at = e.nextLocked(now)
+	return j, at, what
+}
+
+// learned is what an attempt changed.
+type learned struct {
+	tell  bool  // the store is to know of it
+	freed int64 // bytes of bodies that were let go
+}
+
+func (e *endpoint) learn(a *hook.Attempt, slower bool, now time.Time) (what learned) {
 	switch {
-	case slower:
-		e.limit = max(1, e.limit/2)
-	case delivered && e.limit < bound(e.target.Load()):
-		e.limit++
+	case a.Outcome == hook.OutcomeDelivered:
+		e.limit.succeeded(a.Duration, e.running)
+		e.breaker.succeeded()
+		e.succeeded = now
+		if e.failing {
+			e.failing = false
+			e.news.succeeded(now)
+			what.tell = true
+		}
+	case a.Outcome == hook.OutcomeLoop: // it says nothing about the endpoint
+	default:
+		if slower || a.Status == 0 {
+			e.limit.overloaded()
+		}
+		e.failing = true
+		e.news.failed(now, e.succeeded)
+		what.tell = true
+		if e.breaker.failed(a, now) {
+			what.freed = e.letGo()
+		}
 	}
-	if e.running > e.limit || e.length() == 0 {
-		e.running--
-		return nil
+	return what
+}
+
+// letGo forgets the bodies of what is queued; they are read again when its turn comes.
+func (e *endpoint) letGo() (freed int64) {
+	for _, j := range e.queue[e.head:] {
+		freed += int64(j.size)
+		j.message, j.size = nil, 0
 	}
-	return e.pop()
+	e.bytes -= freed
+	return freed
 }
 
 // spare is a queued job for which there is a free place, or nil. After an
 // endpoint was slowed down its places come back one by one, and each needs a
 // worker of its own.
-func (e *endpoint) spare() *job {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.running >= e.limit || e.length() == 0 {
-		return nil
-	}
-	e.running++
-	return e.pop()
+func (e *endpoint) spare(now time.Time) *job {
+	j, _ := e.next(now) // when it may run was said by finish
+	return j
 }
 
 // leave ends one attempt without another.
@@ -156,6 +274,15 @@ func (e *endpoint) leave() {
 }
 
 func (e *endpoint) length() int { return len(e.queue) - e.head }
+
+func (e *endpoint) push(j *job) {
+	if e.head > len(e.queue)/2 { // a queue that is never empty must not grow by what has left it
+		n := copy(e.queue, e.queue[e.head:])
+		clear(e.queue[n:])
+		e.queue, e.head = e.queue[:n], 0
+	}
+	e.queue = append(e.queue, j)
+}
 
 func (e *endpoint) pop() *job {
 	j := e.queue[e.head]
@@ -176,7 +303,7 @@ func (e *endpoint) beginClaim() int {
 		e.again = true
 		return 0
 	}
-	n := min(claimStep, queueJobs/2-e.reserved)
+	n := min(claimStep, e.most(queueJobs/2)-e.reserved)
 	if n <= 0 {
 		e.starved = true
 		return 0
@@ -196,12 +323,11 @@ func (e *endpoint) endClaim(unused int) (again bool) {
 	return e.again
 }
 
-// wantsClaim is now, when a claim was put off and there is room again.
-func (e *endpoint) wantsClaim() time.Time {
+// wantsClaim says that a claim was put off and there is room again, for half a
+// claim at least.
+func (e *endpoint) wantsClaim() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.starved || e.reserved > queueJobs/2-claimStep {
-		return time.Time{}
-	}
-	return time.Now()
+	most := e.most(queueJobs / 2)
+	return e.starved && e.reserved <= most-min(claimStep, most)/2
 }

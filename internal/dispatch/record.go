@@ -75,8 +75,8 @@ func (d *Dispatcher) settle(f *finished) {
 	if r.State == hook.Pending && !r.Refused {
 		d.Due(e.id, r.NextAt)
 	}
-	if at := e.wantsClaim(); !at.IsZero() {
-		d.Due(e.id, at)
+	if e.wantsClaim() {
+		d.Due(e.id, time.Now())
 	}
 	d.observe(f.target, f.job.message, r)
 }

@@ -15,7 +15,7 @@ func TestNextFollowsTheScheduleWithJitterThatOnlyAdds(t *testing.T) {
 	e := &hook.Endpoint{}
 	for i, wait := range want {
 		for _, random := range []float64{0, 0.5, 0.999} {
-			at, ok := next(e, epoch, epoch, i+1, time.Time{}, random)
+			at, ok := next(e, "t", epoch, epoch, i+1, time.Time{}, random)
 			got := at.Sub(epoch)
 			if limit := wait + wait/10; !ok || got < wait || got >= limit || random == 0 && got != wait {
 				t.Errorf("failure %d, random %v: after %v, between %v and %v is right", i+1, random, got, wait, limit)
@@ -43,7 +43,7 @@ func TestNextClipsTheLastTryToTheWindow(t *testing.T) {
 		{end.Add(-48 * time.Hour), end.Add(-40 * time.Hour), end.Add(-24 * time.Hour), true}, // …and never hastens…
 		{end.Add(-48 * time.Hour), end.Add(99 * time.Hour), end, true},                       // …within the window
 	} {
-		got, ok := next(e, epoch, c.now, 9, c.notBefore, 0)
+		got, ok := next(e, "t", epoch, c.now, 9, c.notBefore, 0)
 		if ok != c.ok || !got.Equal(c.want) {
 			t.Errorf("now %v, not before %v: %v, %v; %v, %v is right", c.now, c.notBefore, got, ok, c.want, c.ok)
 		}
@@ -54,11 +54,11 @@ func TestNextKeepsAnEndpointsOwnSchedule(t *testing.T) {
 	t.Parallel()
 	e := &hook.Endpoint{Schedule: []time.Duration{time.Minute, time.Hour}, Window: 3 * time.Hour}
 	for failures, want := range map[int]time.Duration{1: time.Minute, 2: time.Hour, 3: time.Hour} {
-		if at, ok := next(e, epoch, epoch, failures, time.Time{}, 0); !ok || at.Sub(epoch) != want {
+		if at, ok := next(e, "t", epoch, epoch, failures, time.Time{}, 0); !ok || at.Sub(epoch) != want {
 			t.Errorf("failure %d: after %v, %v is right", failures, at.Sub(epoch), want)
 		}
 	}
-	if _, ok := next(e, epoch, epoch.Add(3*time.Hour), 4, time.Time{}, 0); ok {
+	if _, ok := next(e, "t", epoch, epoch.Add(3*time.Hour), 4, time.Time{}, 0); ok {
 		t.Error("a try after the endpoint's own window")
 	}
 }
@@ -74,7 +74,7 @@ func TestDecide(t *testing.T) {
 		"delivered":               {source, hook.Attempt{Outcome: hook.OutcomeDelivered, Status: 200}, decision{state: hook.Delivered}},
 		"an ordinary failure":     {source, hook.Attempt{Outcome: hook.OutcomeStatus, Status: 500}, decision{state: hook.Pending}},
 		"no answer":               {source, hook.Attempt{Outcome: hook.OutcomeTimeout}, decision{state: hook.Pending}},
-		"gone, an application's":  {application, hook.Attempt{Outcome: hook.OutcomeStatus, Status: 410}, decision{state: hook.Failed, disable: true}},
+		"gone, an application's":  {application, hook.Attempt{Outcome: hook.OutcomeStatus, Status: 410}, decision{state: hook.Failed, disable: true, reason: "it answered 410 Gone"}},
 		"gone, a source's":        {source, hook.Attempt{Outcome: hook.OutcomeStatus, Status: 410}, decision{state: hook.Pending}},
 		"too many requests":       {source, hook.Attempt{Outcome: hook.OutcomeStatus, Status: 429}, decision{state: hook.Pending, slower: true}},
 		"bad gateway":             {source, hook.Attempt{Outcome: hook.OutcomeStatus, Status: 502}, decision{state: hook.Pending, slower: true}},
@@ -83,7 +83,7 @@ func TestDecide(t *testing.T) {
 		"a loop is never retried": {source, hook.Attempt{Outcome: hook.OutcomeLoop}, decision{state: hook.Failed}},
 	} {
 		d := &hook.Delivery{Since: epoch}
-		got := decide(c.endpoint, d, &c.attempt, epoch, 0)
+		got := decide(c.endpoint, d, &c.attempt, "t", epoch, 0)
 		if pending := got.state == hook.Pending; pending != got.nextAt.After(epoch) {
 			t.Errorf("%s: next at %v", name, got.nextAt)
 		}

@@ -100,7 +100,18 @@ type Attempt struct {
 	// NotBefore is when the receiver asked to be tried again at the earliest
 	// (Retry-After); zero when it did not ask. It is not kept.
 	NotBefore time.Time
+	// Asked is what the receiver asked for with the header webhook-delivery; it is not kept.
+	Asked Directive
 }
+
+// Directive is what a receiver may ask for with the response header webhook-delivery.
+type Directive string
+
+// The directives.
+const (
+	AbortMessage    Directive = "abort-message" // do not try this message again
+	DisableEndpoint Directive = "disable"       // nor any other
+)
 
 // Outcome classifies what came of one attempt.
 type Outcome string

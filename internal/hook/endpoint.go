@@ -30,6 +30,8 @@ type Endpoint struct {
 	Concurrency int
 	// Schedule are the waits between attempts; nil means the default schedule.
 	Schedule []time.Duration
+	// Schedules are those of some event types; the first that fits counts.
+	Schedules []TypeSchedule
 	// Window is how long after acceptance the last attempt is made; 0 means 168 h.
 	Window time.Duration
 	// SuccessCodes count as delivered; empty means any 2xx.
@@ -104,6 +106,22 @@ func (e *Endpoint) Label() string {
 		return label + "?…"
 	}
 	return name
+}
+
+// TypeSchedule are the waits between attempts for the event types that fit a pattern.
+type TypeSchedule struct {
+	EventTypes []string        `json:"event_types"`
+	Waits      []time.Duration `json:"waits"`
+}
+
+// ScheduleFor are the waits for an event type; nil means the default schedule.
+func (e *Endpoint) ScheduleFor(eventType string) []time.Duration {
+	for i := range e.Schedules {
+		if slices.ContainsFunc(e.Schedules[i].EventTypes, func(p string) bool { return MatchEventType(p, eventType) }) {
+			return e.Schedules[i].Waits
+		}
+	}
+	return e.Schedule
 }
 
 // Succeeded says whether an answer with this status means delivered.

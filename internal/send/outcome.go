@@ -106,3 +106,12 @@ func retryAfter(value string, now time.Time) time.Time {
 	}
 	return time.Time{}
 }
+
+// directive reads a webhook-delivery header; what is not known asks for nothing.
+func directive(value string) hook.Directive {
+	switch d := hook.Directive(strings.ToLower(strings.TrimSpace(value))); d {
+	case hook.AbortMessage, hook.DisableEndpoint:
+		return d
+	}
+	return ""
+}

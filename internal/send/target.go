@@ -95,6 +95,7 @@ func (t *Target) exchange(ctx context.Context, m *hook.Message, a *hook.Attempt)
 		a.Outcome, a.Reason = explain(ctx, err)
 		return
 	}
+	a.Asked = directive(res.Header.Get("Webhook-Delivery"))
 	switch {
 	case t.endpoint.Succeeded(a.Status):
 		a.Outcome = hook.OutcomeDelivered

@@ -46,6 +46,8 @@ type built struct {
 	routes      pipeline.Routes
 	sources     []*intake.Source
 	fileSecrets map[hook.Key][]hook.Secret
+	// throttles are those of applications that have one.
+	throttles map[hook.Key]int
 }
 
 // all builds everything.
@@ -58,7 +60,11 @@ func (b *builder) all(ctx context.Context) (*built, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &built{routes: pipeline.Routes{}, fileSecrets: map[hook.Key][]hook.Secret{}}
+	throttles, err := b.s.store.Throttles(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	made := &built{routes: pipeline.Routes{}, fileSecrets: map[hook.Key][]hook.Secret{}, throttles: throttles}
 	byApp := map[hook.Key]*hook.Source{}
 	for i := range sources {
 		x := &sources[i]
@@ -95,7 +101,11 @@ func (b *builder) app(ctx context.Context, app hook.Key) (*built, error) {
 	if err != nil {
 		return nil, err
 	}
-	made := &built{routes: pipeline.Routes{}, fileSecrets: map[hook.Key][]hook.Secret{}}
+	throttles, err := b.s.store.Throttles(ctx, app)
+	if err != nil {
+		return nil, err
+	}
+	made := &built{routes: pipeline.Routes{}, fileSecrets: map[hook.Key][]hook.Secret{}, throttles: throttles}
 	var source *hook.Source
 	var names hook.HeaderNames
 	for i, e := range endpoints {
@@ -179,6 +189,7 @@ func (b *builder) addEndpoint(ctx context.Context, made *built, x *hook.Source, 
 	if err != nil {
 		return err
 	}
+	t.AppThrottle = made.throttles[e.App]
 	made.targets = append(made.targets, t)
 	made.routes[e.App] = append(made.routes[e.App], e)
 	return nil

@@ -18,9 +18,9 @@ import (
 const (
 	// notifyTask says that there is a new task.
 	notifyTask = "task"
-	// sharedSweep is how often a node looks for work that nobody holds: with the
-	// 20 s after which a silent node is dead, its work goes on within 30 s.
-	sharedSweep = 5 * time.Second
+	// sharedWatch is how often a node looks for others that died: with the 20 s after
+	// which a silent node is dead, its work goes on within 30 s.
+	sharedWatch = 5 * time.Second
 	// streamsEvery is how often live streams look for what other nodes kept.
 	streamsEvery = time.Second
 	// followEvery is how often a node follows the store without being told.
@@ -30,10 +30,10 @@ const (
 // shared says whether other nodes may share the store.
 func (s *Server) shared() bool { return s.o.Config.DatabaseURL != "" }
 
-// sweepEvery is how often the dispatcher looks for work; 0 is its own choice.
-func (s *Server) sweepEvery() time.Duration {
+// watchEvery is how often the dispatcher looks for nodes that died; 0 is never.
+func (s *Server) watchEvery() time.Duration {
 	if s.shared() {
-		return sharedSweep
+		return sharedWatch
 	}
 	return 0
 }
@@ -215,6 +215,7 @@ func (s *Server) background(ctx context.Context) error {
 		var both sync.WaitGroup
 		var failed error
 		both.Go(func() { failed = s.tasks.Run(ctx) })
+		both.Go(func() { s.judge(ctx) })
 		err := s.upkeep(ctx)
 		both.Wait()
 		if err == nil {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"github.com/sigpost/sigpost/internal/dispatch"
 	"github.com/sigpost/sigpost/internal/hook"
@@ -24,6 +25,11 @@ func (s *Server) note(t *dispatch.Target, r *hook.Record) {
 		return // most attempts: delivered at once
 	}
 	s.queue(notice{t.Endpoint, r})
+}
+
+// noteWarned logs that an endpoint will be disabled if it goes on failing.
+func (s *Server) noteWarned(t *dispatch.Target, h hook.Health, percent int, at time.Time) {
+	s.o.Log.Warn("endpoint keeps failing", "endpoint", t.Label(), "since", h.FailingSince, "failures", h.Failures, "percent", percent, "disabled_at", at)
 }
 
 // noteDisabled queues a notice of an endpoint that said that it is gone.

@@ -10,6 +10,25 @@ import (
 // upkeepInterval is how often what is out of date is looked for.
 const upkeepInterval = 5 * time.Minute
 
+// judgeEvery is how often endpoints are looked at that have been failing.
+const judgeEvery = time.Minute
+
+// judge warns about endpoints that keep failing, and disables them by rule, until ctx ends.
+func (s *Server) judge(ctx context.Context) {
+	tick := time.NewTicker(judgeEvery)
+	defer tick.Stop()
+	for {
+		if err := s.dispatch.Judge(ctx); err != nil && ctx.Err() == nil {
+			s.o.Log.Warn("health of endpoints not judged", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
 // upkeep runs what has to be done now and then, at the start first.
 func (s *Server) upkeep(ctx context.Context) error {
 	tick := time.NewTicker(upkeepInterval)

@@ -193,6 +193,7 @@ func (s *Store) removeApp(ctx context.Context, tx *sql.Conn, id hook.Key, now ti
 	}
 	for _, q := range []string{
 		"DELETE FROM secrets WHERE owner_id IN (SELECT id FROM endpoints WHERE app_id = ?)",
+		"DELETE FROM health WHERE endpoint_id IN (SELECT id FROM endpoints WHERE app_id = ?)",
 		"DELETE FROM endpoints WHERE app_id = ?",
 		"DELETE FROM tokens WHERE app_id = ?1 AND org_id = (SELECT org_id FROM applications WHERE id = ?1)",
 	} {
@@ -208,6 +209,25 @@ func (s *Store) removeApp(ctx context.Context, tx *sql.Conn, id hook.Key, now ti
 }
 
 func deletedName(app hook.Key) string { return fmt.Sprintf("%s%d", deletedPrefix, app) }
+
+// Throttles are those of all applications that have one, or of one application.
+func (s *Store) Throttles(ctx context.Context, app hook.Key) (map[hook.Key]int, error) {
+	rows, err := s.read.QueryContext(ctx, "SELECT id, throttle FROM applications WHERE throttle > 0 AND (id = ?1 OR ?1 = 0)", app)
+	if err != nil {
+		return nil, fmt.Errorf("read throttles: %w", err)
+	}
+	defer rows.Close()
+	throttles := map[hook.Key]int{}
+	for rows.Next() {
+		var k hook.Key
+		var n int
+		if err := rows.Scan(&k, &n); err != nil {
+			return nil, fmt.Errorf("read throttles: %w", err)
+		}
+		throttles[k] = n
+	}
+	return throttles, rows.Err()
+}
 
 // DeletedApplications are the deleted applications whose messages are still to
 // be purged.

@@ -82,8 +82,8 @@ func (s *Store) hold(ctx context.Context, tx *sql.Conn, claimed []hook.Delivery)
 // DueByEndpoint says for each endpoint with unclaimed deliveries when the first is due.
 func (s *Store) DueByEndpoint(ctx context.Context) (map[hook.Key]time.Time, error) {
 	free, args := s.free()
-	q := "SELECT endpoint_id, min(next_at) FROM deliveries WHERE state = 1 AND " + free + " GROUP BY endpoint_id"
-	rows, err := s.read.QueryContext(ctx, q, args...)
+	q := "SELECT endpoint_id, min(next_at) FROM " + s.sqlFirstDue() + " WHERE " + free + " GROUP BY endpoint_id"
+	rows, err := s.query(ctx, q, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read due deliveries: %w", err)
 	}
@@ -104,7 +104,7 @@ func (s *Store) DueByEndpoint(ctx context.Context) (map[hook.Key]time.Time, erro
 // zero when nothing pending is due.
 func (s *Store) OldestDue(ctx context.Context, now time.Time) (time.Time, error) {
 	var at sql.NullInt64
-	if err := s.read.QueryRowContext(ctx, "SELECT min(next_at) FROM deliveries WHERE state = 1 AND next_at <= ?", ms(now)).Scan(&at); err != nil {
+	if err := s.read.QueryRowContext(ctx, "SELECT min(next_at) FROM "+s.sqlFirstDue()+" WHERE next_at <= ?", ms(now)).Scan(&at); err != nil {
 		return time.Time{}, fmt.Errorf("read oldest due delivery: %w", err)
 	}
 	return fromMS(at.Int64), nil
@@ -112,9 +112,22 @@ func (s *Store) OldestDue(ctx context.Context, now time.Time) (time.Time, error)
 
 // HeldEndpoints are the endpoints that have held deliveries.
 func (s *Store) HeldEndpoints(ctx context.Context) ([]hook.Key, error) {
-	keys, err := queryKeys(ctx, s.read, "SELECT DISTINCT endpoint_id FROM deliveries WHERE state = 5")
+	keys, err := queryKeys(ctx, ready{s}, s.sqlHolding())
 	if err != nil {
 		return nil, fmt.Errorf("read held deliveries: %w", err)
+	}
+	return keys, nil
+}
+
+// DeadHolders are the incarnations that are dead and may still hold something; on SQLite,
+// where none dies while another lives, there are none.
+func (s *Store) DeadHolders(ctx context.Context) ([]hook.Key, error) {
+	if s.pg == nil {
+		return nil, nil
+	}
+	keys, err := queryKeys(ctx, s.read, "SELECT id FROM incarnations WHERE seen_at <= now() - "+interval(s.pg.age)+" ORDER BY id")
+	if err != nil {
+		return nil, fmt.Errorf("read dead incarnations: %w", err)
 	}
 	return keys, nil
 }

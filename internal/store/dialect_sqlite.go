@@ -147,3 +147,37 @@ func placeholders(n, columns int) string {
 	group := "(" + strings.Repeat("?,", columns-1) + "?)"
 	return strings.Repeat(group+",", n-1) + group
 }
+
+// sqlFirstDue is, for each endpoint and holder that have something pending, when the
+// first of it is due. On SQLite the index is asked once for each of these, so the cost
+// is that of their number, not of the deliveries'. On PostgreSQL every partition
+// would be asked each time, and reading the index from end to end costs less.
+func (s *Store) sqlFirstDue() string {
+	if s.pg != nil {
+		return "(SELECT endpoint_id, holder, next_at FROM deliveries WHERE state = 1) AS due"
+	}
+	return `(WITH RECURSIVE spot (id) AS (
+			SELECT id FROM (SELECT id FROM deliveries INDEXED BY deliveries_pending WHERE state = 1 ORDER BY endpoint_id, holder, next_at LIMIT 1)
+			UNION ALL
+			SELECT coalesce(
+				(SELECT n.id FROM deliveries n INDEXED BY deliveries_pending WHERE n.state = 1 AND n.endpoint_id = d.endpoint_id AND n.holder > d.holder
+					ORDER BY n.holder, n.next_at LIMIT 1),
+				(SELECT n.id FROM deliveries n INDEXED BY deliveries_pending WHERE n.state = 1 AND n.endpoint_id > d.endpoint_id
+					ORDER BY n.endpoint_id, n.holder, n.next_at LIMIT 1))
+			FROM spot CROSS JOIN deliveries d ON d.id = spot.id)
+		SELECT d.endpoint_id, d.holder, d.next_at FROM spot CROSS JOIN deliveries d ON d.id = spot.id) AS due`
+}
+
+// sqlHolding is the endpoints that have held deliveries, each found by one look into the
+// index on SQLite.
+func (s *Store) sqlHolding() string {
+	if s.pg != nil {
+		return "SELECT DISTINCT endpoint_id FROM deliveries WHERE state = 5"
+	}
+	return `WITH RECURSIVE spot (endpoint) AS (
+			SELECT min(endpoint_id) FROM deliveries INDEXED BY deliveries_held WHERE state = 5
+			UNION ALL
+			SELECT (SELECT min(endpoint_id) FROM deliveries INDEXED BY deliveries_held WHERE state = 5 AND endpoint_id > spot.endpoint)
+			FROM spot WHERE spot.endpoint IS NOT NULL)
+		SELECT endpoint FROM spot WHERE endpoint IS NOT NULL`
+}

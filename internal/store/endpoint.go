@@ -17,24 +17,25 @@ const mostEndpoints = 500
 // endpointSettings is the JSON in endpoints.settings: what is read whole and
 // never searched.
 type endpointSettings struct {
-	EventTypes   []string        `json:"event_types,omitempty"`
-	Channels     []string        `json:"channels,omitempty"`
-	Throttle     int             `json:"throttle,omitempty"`
-	Timeout      time.Duration   `json:"timeout,omitempty"`
-	Concurrency  int             `json:"concurrency,omitempty"`
-	Schedule     []time.Duration `json:"schedule,omitempty"`
-	Window       time.Duration   `json:"window,omitempty"`
-	SuccessCodes []int           `json:"success_codes,omitempty"`
-	SchemeName   string          `json:"scheme,omitempty"`
-	Policy       string          `json:"policy,omitempty"`
-	OfSource     bool            `json:"of_source,omitempty"`
-	Untrusted    bool            `json:"untrusted,omitempty"`
+	EventTypes   []string            `json:"event_types,omitempty"`
+	Channels     []string            `json:"channels,omitempty"`
+	Throttle     int                 `json:"throttle,omitempty"`
+	Timeout      time.Duration       `json:"timeout,omitempty"`
+	Concurrency  int                 `json:"concurrency,omitempty"`
+	Schedule     []time.Duration     `json:"schedule,omitempty"`
+	Schedules    []hook.TypeSchedule `json:"schedules,omitempty"`
+	Window       time.Duration       `json:"window,omitempty"`
+	SuccessCodes []int               `json:"success_codes,omitempty"`
+	SchemeName   string              `json:"scheme,omitempty"`
+	Policy       string              `json:"policy,omitempty"`
+	OfSource     bool                `json:"of_source,omitempty"`
+	Untrusted    bool                `json:"untrusted,omitempty"`
 }
 
 func encodeSettings(e *hook.Endpoint) (string, error) {
 	raw, err := json.Marshal(endpointSettings{
 		EventTypes: e.EventTypes, Channels: e.Channels, Throttle: e.Throttle, Timeout: e.Timeout, Concurrency: e.Concurrency,
-		Schedule: e.Schedule, Window: e.Window, SuccessCodes: e.SuccessCodes, SchemeName: e.SchemeName, Policy: e.Policy, OfSource: e.OfSource, Untrusted: e.Untrusted,
+		Schedule: e.Schedule, Schedules: e.Schedules, Window: e.Window, SuccessCodes: e.SuccessCodes, SchemeName: e.SchemeName, Policy: e.Policy, OfSource: e.OfSource, Untrusted: e.Untrusted,
 	})
 	return string(raw), err
 }
@@ -46,7 +47,7 @@ func decodeSettings(raw []byte, e *hook.Endpoint) error {
 	}
 	e.EventTypes, e.Channels, e.Throttle, e.Timeout, e.Concurrency = x.EventTypes, x.Channels, x.Throttle, x.Timeout, x.Concurrency
 	e.Schedule, e.Window, e.SuccessCodes, e.SchemeName, e.Policy, e.OfSource = x.Schedule, x.Window, x.SuccessCodes, x.SchemeName, x.Policy, x.OfSource
-	e.Untrusted = x.Untrusted
+	e.Untrusted, e.Schedules = x.Untrusted, x.Schedules
 	return nil
 }
 
@@ -218,6 +219,9 @@ func (s *Store) ownEndpoint(ctx context.Context, tx *sql.Conn, app, id hook.Key)
 func (s *Store) DeleteEndpoint(ctx context.Context, app, id hook.Key) error {
 	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
 		if _, err := s.ownEndpoint(ctx, tx, app, id); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM health WHERE endpoint_id = ?", id); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, "DELETE FROM secrets WHERE owner_id = ?", id); err != nil {

@@ -155,6 +155,7 @@ func (a *applying) prune(ctx context.Context) error {
 		`UPDATE deliveries SET state = 4, holder = 0 WHERE state = 1 AND endpoint_id IN (SELECT id FROM endpoints WHERE managed_by = 'file' AND state = 2)`,
 		`UPDATE deliveries SET state = 4 WHERE state = 5 AND endpoint_id IN (SELECT id FROM endpoints WHERE managed_by = 'file' AND state = 2)`,
 		`DELETE FROM secrets WHERE owner_id IN (SELECT id FROM endpoints WHERE managed_by = 'file' AND state = 2)`,
+		`DELETE FROM health WHERE endpoint_id IN (SELECT id FROM endpoints WHERE managed_by = 'file' AND state = 2)`,
 		`DELETE FROM endpoints WHERE managed_by = 'file' AND state = 2`,
 		`DELETE FROM source_tokens WHERE source_id IN (SELECT id FROM sources WHERE managed_by = 'file' AND disabled = 1)`,
 		`DELETE FROM sources WHERE managed_by = 'file' AND disabled = 1`,

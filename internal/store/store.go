@@ -75,6 +75,7 @@ type Store struct {
 	checkpoints *checkpointer
 	pg          *postgres // nil on SQLite
 	ids         *hook.IDs
+	prepared    prepared     // of read
 	seal        Sealer       // nil: values are kept in clear
 	incarnation atomic.Int64 // a hook.Key
 	// claimable are the holders whose deliveries this process may take on SQLite:

@@ -1,0 +1,28 @@
+package store
+
+import (
+	"strings"
+	"testing"
+)
+
+// What is due is found by looking into the index once for each endpoint and holder,
+// however many deliveries wait: the first look stops at the first row, the others
+// search for what comes after the last.
+func TestWhatIsDueIsSearchedAndNotScanned(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	for text, index := range map[string]string{
+		"SELECT endpoint_id, min(next_at) FROM " + s.sqlFirstDue() + " GROUP BY endpoint_id": "deliveries_pending", s.sqlHolding(): "deliveries_held",
+	} {
+		searched := false
+		for _, step := range explain(t, s.read, query{text: text}) {
+			searched = searched || strings.HasPrefix(step, "SEARCH") && strings.Contains(step, index)
+			if strings.HasPrefix(step, "SCAN") && !strings.Contains(step, index) && !strings.HasPrefix(step, "SCAN spot") && step != "SCAN (subquery-1)" {
+				t.Errorf("%s in %s", step, text)
+			}
+		}
+		if !searched {
+			t.Errorf("%s is not searched in %s", index, text)
+		}
+	}
+}
