@@ -193,6 +193,17 @@ func (h *harness) receiver(status int) *receiver {
 	return rec
 }
 
+// answering is the URL of a receiver that answers with a status and a header.
+func (h *harness) answering(status int, name, value string) string {
+	h.t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set(name, value)
+		w.WriteHeader(status)
+	}))
+	h.t.Cleanup(s.Close)
+	return s.URL
+}
+
 // next is the next webhook that comes, within ten seconds.
 func (r *receiver) next(t *testing.T) taken {
 	t.Helper()
