@@ -9,18 +9,62 @@ import (
 
 // OrganizationOut is the organization of the caller.
 type OrganizationOut struct {
-	ID               string  `json:"id"`
-	Name             string  `json:"name"`
-	SignatureHeaders *string `json:"signatureHeaders" nullable:"true" enum:"webhook,svix,both" doc:"Names of the signature headers of all its messages; null is the server's choice"`
+	ID               string       `json:"id"`
+	Name             string       `json:"name"`
+	SignatureHeaders *string      `json:"signatureHeaders" nullable:"true" enum:"webhook,svix,both" doc:"Names of the signature headers of all its messages; null is the server's choice"`
+	Retention        RetentionOut `json:"retention" doc:"How long is kept what applications were sent"`
+	SourceRetention  RetentionOut `json:"sourceRetention" doc:"How long is kept what sources received"`
+}
+
+// RetentionOut are ages in days; null is the server's choice, -1 for ever.
+type RetentionOut struct {
+	Payloads *int `json:"payloads" nullable:"true" doc:"The bodies"`
+	Attempts *int `json:"attempts" nullable:"true" doc:"Requests and their answers"`
+	Messages *int `json:"messages" nullable:"true" doc:"Everything else; nothing outlives its message"`
+}
+
+// RetentionPatch changes ages; what is left out stays.
+type RetentionPatch struct {
+	Payloads Maybe[int] `json:"payloads,omitzero" minimum:"-1" maximum:"36500" doc:"Days; -1 for ever, null the server's choice"`
+	Attempts Maybe[int] `json:"attempts,omitzero" minimum:"-1" maximum:"36500"`
+	Messages Maybe[int] `json:"messages,omitzero" minimum:"-1" maximum:"36500"`
+}
+
+func retentionOut(r hook.Retention) RetentionOut {
+	days := func(d hook.Days) *int { return pointer(int(d)) }
+	return RetentionOut{days(r.Payloads), days(r.Attempts), days(r.Messages)}
+}
+
+func (in *RetentionPatch) into(field string, r *hook.Retention) error {
+	if in == nil {
+		return nil
+	}
+	for name, x := range map[string]struct {
+		from Maybe[int]
+		into *hook.Days
+	}{"payloads": {in.Payloads, &r.Payloads}, "attempts": {in.Attempts, &r.Attempts}, "messages": {in.Messages, &r.Messages}} {
+		days := int(*x.into)
+		x.from.into(&days)
+		if x.from.Set && !x.from.Null && days == 0 {
+			return invalid("0 days would keep nothing; give at least 1, -1 for ever, or null for the server's choice", "body", field, name)
+		}
+		*x.into = hook.Days(days)
+	}
+	return nil
 }
 
 // OrganizationPatch changes its settings.
 type OrganizationPatch struct {
-	SignatureHeaders Maybe[string] `json:"signatureHeaders,omitzero" enum:"webhook,svix,both" doc:"null leaves it to the server"`
+	SignatureHeaders Maybe[string]   `json:"signatureHeaders,omitzero" enum:"webhook,svix,both" doc:"null leaves it to the server"`
+	Retention        *RetentionPatch `json:"retention,omitempty"`
+	SourceRetention  *RetentionPatch `json:"sourceRetention,omitempty"`
 }
 
 func (a *API) organizationOut(o hook.Organization) OrganizationOut {
-	return OrganizationOut{ID: a.IDs.Public(hook.KindOrganization, o.ID), Name: o.Name, SignatureHeaders: pointer(string(o.Settings.SignatureHeaders))}
+	return OrganizationOut{
+		ID: a.IDs.Public(hook.KindOrganization, o.ID), Name: o.Name, SignatureHeaders: pointer(string(o.Settings.SignatureHeaders)),
+		Retention: retentionOut(o.Settings.Retention), SourceRetention: retentionOut(o.Settings.SourceRetention),
+	}
 }
 
 func registerOrganization(a *API) {
@@ -39,14 +83,24 @@ func (a *API) patchOrganization(ctx context.Context, in *struct{ Body Organizati
 	if err != nil {
 		return nil, err
 	}
-	names := string(o.Settings.SignatureHeaders)
+	before := o.Settings
+	names := string(before.SignatureHeaders)
 	in.Body.SignatureHeaders.into(&names)
-	if names == string(o.Settings.SignatureHeaders) {
+	o.Settings.SignatureHeaders = hook.HeaderNames(names)
+	if err := in.Body.Retention.into("retention", &o.Settings.Retention); err != nil {
+		return nil, err
+	}
+	if err := in.Body.SourceRetention.into("sourceRetention", &o.Settings.SourceRetention); err != nil {
+		return nil, err
+	}
+	if o.Settings == before {
 		return answerWith(http.StatusOK, a.organizationOut(o)), nil
 	}
-	o.Settings.SignatureHeaders = hook.HeaderNames(names)
 	if err := a.Store.SetOrgSettings(ctx, o.ID, o.Settings); err != nil {
 		return nil, err
+	}
+	if o.Settings.SignatureHeaders == before.SignatureHeaders {
+		return answerWith(http.StatusOK, a.organizationOut(o)), nil
 	}
 	return answerWith(http.StatusOK, a.organizationOut(o)), a.Runtime.OrgChanged(ctx, o.ID)
 }

@@ -45,3 +45,27 @@ func TestOrganizationChoosesItsSignatureHeaders(t *testing.T) {
 		"no body":         {"PATCH", path, ``, 400, ""},
 	})
 }
+
+func TestAgesOfAnOrganizationCanBeSet(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	const path = "/api/v1/organization"
+	got := h.must(http.StatusOK, "GET", path, nil)
+	if r := got["retention"].(map[string]any); r["payloads"] != nil || r["messages"] != nil {
+		t.Errorf("at first: %v", got)
+	}
+	got = h.must(http.StatusOK, "PATCH", path, `{"retention":{"payloads":7,"messages":-1},"sourceRetention":{"attempts":14}}`)
+	r, x := got["retention"].(map[string]any), got["sourceRetention"].(map[string]any)
+	if r["payloads"] != 7.0 || r["messages"] != -1.0 || r["attempts"] != nil || x["attempts"] != 14.0 {
+		t.Errorf("set: %v", got)
+	}
+	for _, bad := range []string{`{"retention":{"payloads":0}}`, `{"retention":{"payloads":-2}}`, `{"retention":{"messages":36501}}`} {
+		if status, answer := h.do("PATCH", path, bad); status != http.StatusUnprocessableEntity {
+			t.Errorf("%s: %d %v", bad, status, answer)
+		}
+	}
+	got = h.must(http.StatusOK, "PATCH", path, `{"retention":{"payloads":null}}`)
+	if r := got["retention"].(map[string]any); r["payloads"] != nil || r["messages"] != -1.0 {
+		t.Errorf("taken back: %v", got)
+	}
+}

@@ -49,6 +49,8 @@ type Config struct {
 	Log           Log    `yaml:"log"`
 	// ShutdownTimeout is how long a stop may take to deliver what is queued.
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"`
+	// Retention is how long is kept what came and went.
+	Retention Retention `yaml:"retention"`
 	// Providers are the user's own.
 	Providers []strictyaml.Raw `yaml:"providers"`
 	Sources   []Source         `yaml:"sources"`

@@ -16,6 +16,10 @@ type Organization struct {
 type OrgSettings struct {
 	// SignatureHeaders chooses the names of signature headers; empty means the server's choice.
 	SignatureHeaders HeaderNames `json:"signatureHeaders,omitempty"`
+	// Retention is how long is kept what applications were sent, and SourceRetention what
+	// sources received.
+	Retention       Retention `json:"retention,omitzero"`
+	SourceRetention Retention `json:"sourceRetention,omitzero"`
 }
 
 // HeaderNames says under which names the headers of Standard Webhooks are sent.

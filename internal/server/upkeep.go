@@ -73,6 +73,7 @@ func (s *Server) upkeepJobs() []upkeepJob {
 			return err
 		}},
 		{"deleted applications", s.purgeApplications},
+		{"retention", s.retain},
 	}
 }
 
