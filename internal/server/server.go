@@ -205,6 +205,9 @@ func (s *Server) Run(ctx context.Context) error {
 		s.o.Log.Info("stopping")
 	case err = <-failed:
 		s.o.Log.Error("stopping after a failure", "error", err)
+	case <-s.store.Failed():
+		err = hook.Errorf(hook.CodeUnavailable, "the disk of %s did not take what was written; nothing that was acknowledged is lost: look at the disk, and start again", cfg.Data)
+		s.o.Log.Error("stopping after a failure", "error", err)
 	}
 	end, cancel := context.WithTimeout(context.Background(), s.o.Config.ShutdownTimeout)
 	defer cancel()

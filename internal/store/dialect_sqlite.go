@@ -35,7 +35,7 @@ func openSQLite(path string, writer bool) (*sql.DB, error) {
 	pragmas := []string{
 		"busy_timeout(10000)", // first: the others may have to wait
 		"journal_mode(WAL)",
-		"synchronous(FULL)",
+		"synchronous(NORMAL)", // commits are synced by disk.go, before anybody is answered
 		"foreign_keys(ON)",
 		"mmap_size(0)",
 		"journal_size_limit(67108864)",

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -56,6 +57,7 @@ type writer struct {
 	rows      rowWriters
 	begin     *sql.Stmt
 	commit    *sql.Stmt
+	disk      *disk     // nil on PostgreSQL
 	pg        *pgWriter // nil on SQLite, which has all of the above
 	log       *slog.Logger
 	committed func(rows int, took time.Duration)
@@ -81,6 +83,9 @@ func (s *Store) startWriter(ctx context.Context, o Options) error {
 	}
 	w := newWriter(o, hook.NewKeySequence(o.Node, last))
 	w.conn, w.seen, w.requests = conn, seen, requests
+	if w.disk, err = newDisk(w, filepath.Join(o.Dir, databaseName)); err != nil {
+		return err
+	}
 	w.fresh, w.freshRequests = map[hook.Hash]hook.Key{}, map[hook.Hash]request{}
 	s.writer = w
 	if w.begin, err = conn.PrepareContext(ctx, "BEGIN IMMEDIATE"); err != nil {
@@ -165,11 +170,14 @@ func (w *writer) run() {
 		case u := <-w.queue:
 			w.yield()
 			batch = w.collect(append(batch[:0], u))
-			w.transact(batch)
+			batch = w.transact(batch)
 			clear(batch)
 		case <-w.closing:
 			for batch = w.collect(batch[:0]); len(batch) > 0; batch = w.collect(batch[:0]) {
-				w.transact(batch)
+				batch = w.transact(batch)
+			}
+			if w.disk != nil {
+				w.disk.stop()
 			}
 			return
 		}
@@ -195,10 +203,7 @@ func (w *writer) yield() {
 
 // collect takes what is queued and never waits for more.
 func (w *writer) collect(batch []*write) []*write {
-	bytes := 0
-	for _, u := range batch {
-		bytes += u.size
-	}
+	bytes := sizeOf(batch)
 	for len(batch) < batchOps && bytes < batchBytes {
 		select {
 		case u := <-w.queue:
@@ -211,17 +216,33 @@ func (w *writer) collect(batch []*write) []*write {
 	return batch
 }
 
-// transact commits the batch. When one unit spoils it, each is tried alone, so
-// that nobody fails for another's fault.
-func (w *writer) transact(batch []*write) {
+func sizeOf(batch []*write) (bytes int) {
+	for _, u := range batch {
+		bytes += u.size
+	}
+	return bytes
+}
+
+// transact commits the batch, and answers those who wait when it is on disk. When one unit
+// spoils it, each is tried alone, so that nobody fails for another's fault. It returns what
+// became the batch, which on SQLite may have grown.
+func (w *writer) transact(batch []*write) []*write {
 	start := time.Now()
-	err := w.try(batch)
+	var err error
+	if w.pg != nil {
+		err = w.pg.try(batch)
+	} else {
+		batch, err = w.tryLocal(batch)
+	}
 	switch {
 	case err == nil:
 	case len(batch) > 1 && !ownTrouble(err):
 		w.log.Warn("transaction split", "rows", len(batch), "error", err)
+		if w.disk != nil {
+			w.disk.drain() // or others would join them
+		}
 		for i := range batch {
-			if err := w.try(batch[i : i+1]); err != nil {
+			if err := w.alone(batch[i : i+1]); err != nil {
 				batch[i].err = err
 			}
 		}
@@ -230,69 +251,31 @@ func (w *writer) transact(batch []*write) {
 			u.err = err
 		}
 	}
+	if w.disk != nil {
+		w.disk.settle(batch, start)
+		return batch
+	}
+	w.answer(batch, start)
+	return batch
+}
+
+// alone tries one unit in a transaction of its own.
+func (w *writer) alone(one []*write) (err error) {
+	if w.pg != nil {
+		return w.pg.try(one)
+	}
+	_, err = w.tryLocal(one)
+	return err
+}
+
+// answer tells those who wait that their unit is on disk or has failed.
+func (w *writer) answer(batch []*write, start time.Time) {
 	if w.committed != nil {
 		w.committed(len(batch), time.Since(start))
 	}
 	for _, u := range batch {
-		if u.between != nil && u.err == nil {
-			u.err = u.between(context.Background())
-		}
 		close(u.done)
 	}
-}
-
-// try runs the batch in one transaction. Work is ordered by table, not by
-// arrival: the rows of one table are written together.
-func (w *writer) try(batch []*write) (err error) {
-	if w.pg != nil {
-		return w.pg.try(batch)
-	}
-	ctx := context.Background() // never cut a transaction short
-	clear(w.fresh)
-	clear(w.freshRequests)
-	for _, u := range batch {
-		u.err = nil
-	}
-	if _, err := w.begin.ExecContext(ctx); err != nil {
-		return storeError("begin", err)
-	}
-	defer func() {
-		if err != nil {
-			if _, rerr := w.conn.ExecContext(ctx, "ROLLBACK"); rerr != nil {
-				w.log.Error("roll back failed", "error", rerr)
-			}
-		}
-	}()
-	if err := w.appendAll(ctx, batch); err != nil {
-		return storeError("append", err)
-	}
-	if err := w.recordAll(ctx, batch); err != nil {
-		return storeError("record", err)
-	}
-	for _, u := range batch {
-		if u.other == nil {
-			continue
-		}
-		if err := u.other(ctx, w.conn); refused(err) {
-			u.err = err // it wrote nothing, and is nobody else's trouble
-		} else if err != nil {
-			return storeError("write", err)
-		}
-	}
-	if _, err := w.commit.ExecContext(ctx); err != nil {
-		return storeError("commit", err)
-	}
-	for hash, key := range w.fresh {
-		w.seen.add(hash, key)
-	}
-	for hash, x := range w.freshRequests {
-		w.requests.add(hash, x)
-	}
-	select {
-	case w.wrote <- struct{}{}:
-	default:
-	}
-	return nil
 }
 
 // refused says that a unit decided against writing. Units decide before they write.
@@ -314,4 +297,4 @@ func (w *writer) stop() {
 	<-w.finished
 }
 
-func (w *writer) close() error { return w.conn.Close() }
+func (w *writer) close() error { return errors.Join(w.conn.Close(), w.disk.close()) }
