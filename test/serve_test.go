@@ -254,7 +254,8 @@ func TestDevOnceShowsFourProvidersDelivered(t *testing.T) {
 func TestMetricsAndHealth(t *testing.T) {
 	t.Parallel()
 	app, url := newApplication(t)
-	p := serve(t, writeConfig(t, t.TempDir(), freeAddress(t), veriffSecret, endpointsYAML(url)))
+	config := writeConfig(t, t.TempDir(), freeAddress(t), veriffSecret, endpointsYAML(url))
+	p := serve(t, config)
 	if _, _, err := post(http.DefaultClient, p.url, veriffDecision(t), publishedSignature); err != nil {
 		t.Fatal(err)
 	}
@@ -275,6 +276,11 @@ func TestMetricsAndHealth(t *testing.T) {
 	})
 	if health := fetch(t, p.url+"/health"); !strings.Contains(health, "ok") {
 		t.Errorf("health: %s", health)
+	}
+	for _, way := range []string{"--url=" + p.url, "--config=" + config} {
+		if out, code := sigpost(t, "", "health", way); code != 0 || out != "ok\n" {
+			t.Errorf("health %s: exit code %d, %s", way, code, out)
+		}
 	}
 	if missing := fetch(t, p.url+"/nowhere"); !strings.Contains(missing, "not_found") {
 		t.Errorf("an unknown path: %s", missing)

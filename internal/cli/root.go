@@ -86,7 +86,7 @@ func (p *program) root() *cobra.Command {
 		return usage("%w; `%s --help` shows how it is used", err, c.CommandPath())
 	})
 	root.AddCommand(
-		p.serveCommand(), p.devCommand(), p.configCommand(),
+		p.serveCommand(), p.healthCommand(), p.devCommand(), p.configCommand(),
 		p.sourceCommand(), p.endpointCommand(), p.messageCommand(), p.rejectedCommand(), p.tokenCommand(), p.masterKeyCommand(),
 		p.backupCommand(), p.restoreCommand(), p.migrateCommand(),
 		p.verifyCommand(), p.signCommand(), p.inspectCommand(), p.triggerCommand(), p.providersCommand(), p.secretCommand(),

@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"time"
 
 	"github.com/sigpost/sigpost/internal/api"
 	"github.com/sigpost/sigpost/internal/config"
@@ -11,12 +13,24 @@ import (
 	"github.com/sigpost/sigpost/internal/store"
 )
 
-// FirstKey makes the key of the first administrator, once in the life of a data
-// directory; empty when it was made before.
+// FirstKey makes the key of the first administrator, once in the life of a store.
+// It is empty when it was made before, and when an administrator has a key
+// already: another would lie in a file that nobody looks for.
 func (s *Server) FirstKey(ctx context.Context) (hook.Secret, error) {
 	first, err := s.store.Once(ctx, "first key")
 	if err != nil || !first {
 		return "", err
+	}
+	known, err := s.store.Tokens(ctx, store.DefaultOrg, hook.Page{Limit: 250})
+	if err != nil {
+		return "", err
+	}
+	now := time.Now()
+	works := func(t hook.Token) bool {
+		return t.Scope == hook.ScopeAdmin && (t.ExpiresAt.IsZero() || t.ExpiresAt.After(now))
+	}
+	if slices.ContainsFunc(known, works) {
+		return "", nil
 	}
 	token, hash := api.NewToken()
 	_, err = s.store.CreateToken(ctx, hook.Token{Org: store.DefaultOrg, Scope: hook.ScopeAdmin, Name: "first key", Hash: hash})
