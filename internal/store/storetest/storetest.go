@@ -74,6 +74,9 @@ func Run(t *testing.T, open Opener) {
 		{"ListsBySubjectAndEventIDFindIndexedAndNew", listsBySubject},
 		{"ListsAreTheSameBeforeAndAfterIndexAndRestart", listsAfterRestart},
 		{"StatisticsCountIndexedAndNew", statistics},
+		{"AlertsAreClaimedOnce", alertClaims},
+		{"DisabledEndpointsAreFoundUntilTheyAreTold", disabledUntold},
+		{"GapsBetweenMessagesAreFoundByJumping", messageGaps},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
