@@ -176,7 +176,7 @@ func setState(e *hook.Endpoint, disabled, paused *bool) {
 	switch {
 	case disabled != nil && *disabled:
 		if e.State != hook.Disabled {
-			e.State, e.Reason = hook.Disabled, "disabled by hand"
+			e.State, e.Reason = hook.Disabled, hook.DisabledByHand
 		}
 	case paused != nil && *paused:
 		e.State, e.Reason = hook.Paused, "paused by hand"
