@@ -21,6 +21,7 @@ import (
 type Store interface {
 	Application(ctx context.Context, org, id hook.Key) (hook.Application, error)
 	Applications(ctx context.Context, org hook.Key, page hook.Page, f hook.AppFilter) ([]hook.Application, error)
+	Endpoint(ctx context.Context, app, id hook.Key) (hook.Endpoint, error)
 	EndpointsOf(ctx context.Context, app hook.Key) ([]hook.Endpoint, error)
 	Sources(ctx context.Context) ([]hook.Source, error)
 	SourceByApp(ctx context.Context, org, app hook.Key) (hook.Source, error)
@@ -81,6 +82,9 @@ type Alerts struct {
 	tallies sync.Map     // hook.Key of a source → *tally
 	ears    map[hook.Key]*ear
 	began   time.Time
+
+	mu    sync.Mutex
+	tried time.Time // the last test
 }
 
 // New makes Alerts.

@@ -135,8 +135,9 @@ func (a *Alerts) EndpointEnabled(e hook.Endpoint) {
 }
 
 // EndpointDisabled tells that an endpoint was disabled by rule, and why; failing
-// since when, where that is known. It does not block. Of one endpoint that is
-// disabled it is told once, however often this is called.
+// since when, where that is known. The store must have it so already. It does not
+// block. Of one endpoint that is disabled it is told once, however often this is
+// called.
 func (a *Alerts) EndpointDisabled(e hook.Endpoint, reason string, failingSince time.Time) {
 	e.State, e.Reason = hook.Disabled, reason
 	a.later(func(ctx context.Context) { a.tellDisabled(ctx, e, failingSince) })
@@ -176,6 +177,12 @@ func disabledClaim(e *hook.Endpoint) hook.AlertClaim {
 }
 
 func (a *Alerts) tellDisabled(ctx context.Context, e hook.Endpoint, failingSince time.Time) {
+	if now, err := a.Store.Endpoint(ctx, e.App, e.ID); err != nil {
+		a.notTold(ctx, hook.AlertEndpointDisabled, err) // the sweep does it
+		return
+	} else if now.State != hook.Disabled {
+		return // it was enabled while this waited
+	}
 	a.once(ctx, disabledClaim(&e), func() error {
 		o, err := a.owner(ctx, e.Org, e.App)
 		if err != nil {

@@ -33,6 +33,9 @@ func TestChangesOfEndpointsAreTold(t *testing.T) {
 		w.hooks.wants = c.wants
 		before, after := e, e
 		before.State, after.State, after.Reason = c.before, c.after, hook.DisabledByHand
+		if _, err := w.UpdateEndpoint(t.Context(), after); err != nil {
+			t.Fatal(err)
+		}
 		a.EndpointChanged(t.Context(), before, after)
 		if diff := cmp.Diff(c.want, w.told(), cmp.Transformer("nil", func(s []string) []string { return append([]string{}, s...) })); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -50,6 +53,7 @@ func TestEndpointsOfOperationalWebhooksAreNotToldOfByThem(t *testing.T) {
 	a := w.alerts()
 	e := w.endpoint(w.opApp, hook.Endpoint{URL: "https://ops.example/hook"})
 	a.EndpointCreated(t.Context(), e)
+	w.disable(e)
 	a.EndpointDisabled(e, "it answered 410 Gone", time.Time{})
 	a.Attempt(&e, nil, failure(e, 3, hook.Pending))
 	a.Drain(t.Context())
@@ -86,6 +90,7 @@ func TestADisabledEndpointIsToldOfOnce(t *testing.T) {
 	a := w.alerts()
 	e := w.endpoint(w.app, hook.Endpoint{UID: "orders"})
 	since := time.Date(2026, 11, 18, 6, 0, 0, 0, time.UTC)
+	w.disable(e)
 	for range 3 { // several attempts get a 410 at once
 		a.EndpointDisabled(e, "it answered 410 Gone", since)
 	}
@@ -109,6 +114,13 @@ func TestADisabledEndpointIsToldOfOnce(t *testing.T) {
 	a.EndpointDisabled(e, "it answered 410 Gone", since)
 	a.Drain(t.Context())
 	w.expect("disabled after it was enabled", "endpoint.enabled", "endpoint.disabled")
+	if _, err := w.UpdateEndpoint(t.Context(), e); err != nil { // which is enabled
+		t.Fatal(err)
+	}
+	a.EndpointEnabled(e)
+	a.EndpointDisabled(e, "it answered 410 Gone", since)
+	a.Drain(t.Context())
+	w.expect("what came too late", "endpoint.enabled")
 }
 
 func TestAWarningIsToldOncePerPercentage(t *testing.T) {
@@ -134,6 +146,7 @@ func TestAWarningIsToldOncePerPercentage(t *testing.T) {
 	}
 	warn("when it fails anew", 50, since.Add(time.Hour), "endpoint.warned")
 	own := w.endpoint(w.sourceApp(), hook.Endpoint{})
+	w.disable(own)
 	a.EndpointWarned(own, 50, since, time.Time{})
 	a.EndpointDisabled(own, hook.DisabledByHand, time.Time{})
 	a.Drain(t.Context())

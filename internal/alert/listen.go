@@ -114,7 +114,7 @@ func (a *Alerts) hear(ctx context.Context, e *ear, x *hook.Source, now time.Time
 	if r.events, err = a.Store.CountIndexed(ctx, x.App, r.since, enoughEvents); err != nil {
 		return err
 	}
-	if usual, yes := r.silent(last.Time(), now, a.Silence); yes && a.tellSilent(ctx, x, last, usual, now) {
+	if usual, yes := r.silent(last.Time(), now, a.Silence); yes && a.SourceSilent(ctx, x, last, usual, now) {
 		e.told = last
 	}
 	return nil
@@ -130,8 +130,10 @@ type silentData struct {
 	UsualSeconds  int64      `json:"usualSeconds"` // longer than this is unusual at this time
 }
 
-// tellSilent says whether it was told, by anyone.
-func (a *Alerts) tellSilent(ctx context.Context, x *hook.Source, last hook.Key, usual time.Duration, now time.Time) bool {
+// SourceSilent tells that nothing has come to a source since an event, which is
+// longer than usual at this time. Of one silence it is told once. It says whether
+// that was done, by anyone.
+func (a *Alerts) SourceSilent(ctx context.Context, x *hook.Source, last hook.Key, usual time.Duration, now time.Time) bool {
 	c := hook.AlertClaim{About: x.ID, Org: x.Org, Kind: hook.AlertSourceSilent, Mark: int64(last)}
 	return a.once(ctx, c, func() error {
 		silence, id := now.Sub(last.Time()), a.IDs.Public(hook.KindSource, x.ID)

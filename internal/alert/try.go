@@ -13,10 +13,16 @@ type testData struct {
 	Text string `json:"text"`
 }
 
+// tryEvery is how often a test may be sent: it goes to people.
+const tryEvery = 5 * time.Second
+
 // Try sends a test alert of an organization on every way there is, whatever
 // alerts each of them asks for, and says what came of it. A webhook is only kept
 // when it returns; its message tells whether it arrived.
 func (a *Alerts) Try(ctx context.Context, org hook.Key) (tries []hook.AlertTry, err error) {
+	if !a.mayTry(time.Now()) {
+		return nil, hook.Errorf(hook.CodeConflict, "a test was sent a moment ago; wait some seconds")
+	}
 	const text = "This is a test: alerts arrive here."
 	x := hook.Alert{
 		Kind: hook.AlertTest, Org: org, At: time.Now(), About: a.IDs.Public(hook.KindOrganization, org), Name: "test", Title: "A test of alerts",
@@ -39,6 +45,16 @@ func (a *Alerts) Try(ctx context.Context, org hook.Key) (tries []hook.AlertTry, 
 		tries = append(tries, a.tryEndpoint(ctx, &x, &endpoints[i]))
 	}
 	return tries, nil
+}
+
+func (a *Alerts) mayTry(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now.Sub(a.tried) < tryEvery {
+		return false
+	}
+	a.tried = now
+	return true
 }
 
 func (a *Alerts) tryEndpoint(ctx context.Context, x *hook.Alert, e *hook.Endpoint) hook.AlertTry {

@@ -74,6 +74,13 @@ func (w *world) endpoint(app hook.Application, e hook.Endpoint) hook.Endpoint {
 	return e
 }
 
+func (w *world) disable(e hook.Endpoint) {
+	w.t.Helper()
+	if err := w.DisableEndpoint(w.t.Context(), e.ID, "it answered 410 Gone"); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func (w *world) sourceApp() hook.Application {
 	w.t.Helper()
 	a, err := w.Application(w.t.Context(), w.source.Org, w.source.App)

@@ -333,7 +333,7 @@ func (a *API) makeEndpoint(ctx context.Context, e hook.Endpoint, given *string, 
 	if e, err = a.Store.CreateEndpoint(ctx, e, secret); err != nil {
 		return e, err
 	}
-	a.tellEndpoint(ctx, endpointCreated, e)
+	a.Alerts.EndpointCreated(ctx, e)
 	return e, a.Runtime.AppChanged(ctx, e.App)
 }
 
@@ -412,7 +412,7 @@ func (a *API) changeEndpoint(ctx context.Context, before, e hook.Endpoint, s *Si
 	if err != nil {
 		return e, err
 	}
-	a.tellChange(ctx, before, e)
+	a.Alerts.EndpointChanged(ctx, before, e)
 	return e, a.Runtime.AppChanged(ctx, e.App)
 }
 

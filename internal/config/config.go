@@ -49,6 +49,7 @@ type Config struct {
 	Log           Log    `yaml:"log"`
 	// ShutdownTimeout is how long a stop may take to deliver what is queued.
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"`
+	Alerts          Alerts        `yaml:"alerts"`
 	// Providers are the user's own.
 	Providers []strictyaml.Raw `yaml:"providers"`
 	Sources   []Source         `yaml:"sources"`
@@ -147,7 +148,7 @@ const (
 func Default() *Config {
 	return &Config{
 		Listen: defaultListen, Data: DefaultData, ControlSocket: filepath.Join(DefaultData, SocketName),
-		Log: Log{Level: "info", Format: "text"}, ShutdownTimeout: defaultShutdown, SignatureHeaders: string(hook.HeadersWebhook),
+		Log: Log{Level: "info", Format: "text"}, ShutdownTimeout: defaultShutdown, SignatureHeaders: string(hook.HeadersWebhook), Alerts: defaultAlerts(),
 	}
 }
 

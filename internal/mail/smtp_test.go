@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sigpost/sigpost/internal/hook"
+	"github.com/sigpost/sigpost/internal/mail/mailtest"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -19,6 +20,16 @@ var quiet = slog.New(slog.DiscardHandler)
 var gone = hook.Alert{
 	Kind: hook.AlertEndpointDisabled, Severity: hook.Critical, About: "ep_1", At: time.Date(2026, 11, 23, 18, 57, 52, 0, time.UTC),
 	Title: "Endpoint https://acme.example/hook of application acme was disabled", Why: "it answered 410 Gone", Next: "What comes for it is held.", Look: "sigpost endpoint list --app app_1",
+}
+
+// served starts a server and gives the options of a mailer that uses it.
+func served(t *testing.T, office *mailtest.PostOffice) Options {
+	t.Helper()
+	at := office.Serve(t)
+	return Options{
+		Host: at.IP.String(), Port: at.Port, TLS: office.Implicit, From: "Alerts <sigpost@example.com>", To: []string{"ops@example.com", "Öffnung <two@example.com>"},
+		Roots: office.Roots, Name: "test",
+	}
 }
 
 func mailer(t *testing.T, o Options) *Mailer {
@@ -34,36 +45,36 @@ func mailer(t *testing.T, o Options) *Mailer {
 func TestMailsGoOutOverEveryKindOfConnection(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		office  *postOffice
+		office  *mailtest.PostOffice
 		auth    bool
 		distant bool // the server is taken for one on another machine
 		wantTLS bool
 	}{
-		"in clear, on this machine":               {office: &postOffice{}},
-		"in clear, with PLAIN, on this machine":   {office: &postOffice{mechanisms: "PLAIN", clear: true}, auth: true},
-		"STARTTLS where it is offered":            {office: &postOffice{starttls: true}, wantTLS: true},
-		"STARTTLS at a distance":                  {office: &postOffice{starttls: true}, distant: true, wantTLS: true},
-		"STARTTLS with PLAIN at a distance":       {office: &postOffice{starttls: true, mechanisms: "PLAIN LOGIN"}, auth: true, distant: true, wantTLS: true},
-		"STARTTLS with LOGIN at a distance":       {office: &postOffice{starttls: true, mechanisms: "LOGIN"}, auth: true, distant: true, wantTLS: true},
-		"TLS from the beginning":                  {office: &postOffice{implicit: true}, distant: true, wantTLS: true},
-		"TLS from the beginning with PLAIN":       {office: &postOffice{implicit: true, mechanisms: "PLAIN"}, auth: true, distant: true, wantTLS: true},
-		"TLS from the beginning, on this machine": {office: &postOffice{implicit: true, mechanisms: "LOGIN"}, auth: true, wantTLS: true},
+		"in clear, on this machine":               {office: &mailtest.PostOffice{}},
+		"in clear, with PLAIN, on this machine":   {office: &mailtest.PostOffice{Mechanisms: "PLAIN", Clear: true}, auth: true},
+		"STARTTLS where it is offered":            {office: &mailtest.PostOffice{StartTLS: true}, wantTLS: true},
+		"STARTTLS at a distance":                  {office: &mailtest.PostOffice{StartTLS: true}, distant: true, wantTLS: true},
+		"STARTTLS with PLAIN at a distance":       {office: &mailtest.PostOffice{StartTLS: true, Mechanisms: "PLAIN LOGIN"}, auth: true, distant: true, wantTLS: true},
+		"STARTTLS with LOGIN at a distance":       {office: &mailtest.PostOffice{StartTLS: true, Mechanisms: "LOGIN"}, auth: true, distant: true, wantTLS: true},
+		"TLS from the beginning":                  {office: &mailtest.PostOffice{Implicit: true}, distant: true, wantTLS: true},
+		"TLS from the beginning with PLAIN":       {office: &mailtest.PostOffice{Implicit: true, Mechanisms: "PLAIN"}, auth: true, distant: true, wantTLS: true},
+		"TLS from the beginning, on this machine": {office: &mailtest.PostOffice{Implicit: true, Mechanisms: "LOGIN"}, auth: true, wantTLS: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			office := c.office
-			o := office.serve(t)
+			o := served(t, office)
 			want := ""
 			if c.auth {
-				o.User, o.Password, want = postUser, postPassword, postUser
+				o.User, o.Password, want = mailtest.User, mailtest.Password, mailtest.User
 			}
 			m := mailer(t, o)
 			m.local = !c.distant
 			if err := m.Try(t.Context(), gone); err != nil {
 				t.Fatal(err)
 			}
-			got := office.letters()
-			if len(got) != 1 || got[0].tls != c.wantTLS || got[0].user != want || got[0].from != "sigpost@example.com" || strings.Join(got[0].to, " ") != "ops@example.com two@example.com" {
+			got := office.Letters()
+			if len(got) != 1 || got[0].TLS != c.wantTLS || got[0].User != want || got[0].From != "sigpost@example.com" || strings.Join(got[0].To, " ") != "ops@example.com two@example.com" {
 				t.Errorf("the server got %+v", got)
 			}
 		})
@@ -73,27 +84,27 @@ func TestMailsGoOutOverEveryKindOfConnection(t *testing.T) {
 func TestMailsThatCannotGoOutSafelyDoNot(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		office  *postOffice
+		office  *mailtest.PostOffice
 		auth    bool
 		local   bool
 		change  func(*Options)
 		says    string
 		nothing string // no client may say this
 	}{
-		"no STARTTLS at a distance":             {&postOffice{mechanisms: "PLAIN", clear: true}, true, false, nil, "STARTTLS", "AUTH"},
-		"a certificate of somebody else":        {&postOffice{starttls: true, mechanisms: "PLAIN"}, true, false, func(o *Options) { o.Roots = nil }, "certificate", "AUTH"},
-		"the same, with TLS from the beginning": {&postOffice{implicit: true}, false, false, func(o *Options) { o.Roots = nil }, "certificate", "EHLO"},
-		"a wrong password":                      {&postOffice{starttls: true, mechanisms: "PLAIN"}, true, false, func(o *Options) { o.Password = "a wrong one" }, "535", "MAIL"},
-		"no AUTH where a user is given":         {&postOffice{starttls: true}, true, false, nil, "AUTH", "MAIL"},
-		"a recipient that is refused":           {&postOffice{refuse: map[string]string{"RCPT": "550 no such user"}}, false, true, nil, `550 "no such user"`, ""},
-		"a mail that is refused":                {&postOffice{refuse: map[string]string{"DATA": "554 spam"}}, false, true, nil, `554 "spam"`, ""},
+		"no STARTTLS at a distance":             {&mailtest.PostOffice{Mechanisms: "PLAIN", Clear: true}, true, false, nil, "STARTTLS", "AUTH"},
+		"a certificate of somebody else":        {&mailtest.PostOffice{StartTLS: true, Mechanisms: "PLAIN"}, true, false, func(o *Options) { o.Roots = nil }, "certificate", "AUTH"},
+		"the same, with TLS from the beginning": {&mailtest.PostOffice{Implicit: true}, false, false, func(o *Options) { o.Roots = nil }, "certificate", "EHLO"},
+		"a wrong password":                      {&mailtest.PostOffice{StartTLS: true, Mechanisms: "PLAIN"}, true, false, func(o *Options) { o.Password = "a wrong one" }, "535", "MAIL"},
+		"no AUTH where a user is given":         {&mailtest.PostOffice{StartTLS: true}, true, false, nil, "AUTH", "MAIL"},
+		"a recipient that is refused":           {&mailtest.PostOffice{Refuse: map[string]string{"RCPT": "550 no such user"}}, false, true, nil, `550 "no such user"`, ""},
+		"a mail that is refused":                {&mailtest.PostOffice{Refuse: map[string]string{"DATA": "554 spam"}}, false, true, nil, `554 "spam"`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			office := c.office
-			o := office.serve(t)
+			o := served(t, office)
 			if c.auth {
-				o.User, o.Password = postUser, postPassword
+				o.User, o.Password = mailtest.User, mailtest.Password
 			}
 			if c.change != nil {
 				c.change(&o)
@@ -104,12 +115,10 @@ func TestMailsThatCannotGoOutSafelyDoNot(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "pass word") || strings.Contains(err.Error(), "a wrong one") {
 				t.Errorf("the error is %v", err)
 			}
-			if got := office.letters(); len(got) != 0 {
+			if got := office.Letters(); len(got) != 0 {
 				t.Errorf("the server got %+v", got)
 			}
-			office.mu.Lock()
-			defer office.mu.Unlock()
-			for _, line := range office.said {
+			for _, line := range office.Said() {
 				if c.nothing != "" && strings.HasPrefix(line, c.nothing) {
 					t.Errorf("a client said %q", line)
 				}
@@ -160,14 +169,14 @@ func open(t *testing.T, data string) (h mail.Header, subject, body string) {
 
 func TestAMailSaysWhatItIs(t *testing.T) {
 	t.Parallel()
-	var office postOffice
-	m := mailer(t, office.serve(t))
+	var office mailtest.PostOffice
+	m := mailer(t, served(t, &office))
 	x := gone
 	x.Since = time.Date(2026, 11, 20, 6, 0, 0, 0, time.UTC)
 	if err := m.Try(t.Context(), x); err != nil {
 		t.Fatal(err)
 	}
-	h, subject, body := open(t, office.letters()[0].data)
+	h, subject, body := open(t, office.Letters()[0].Data)
 	if subject != "[Sigpost] Endpoint https://acme.example/hook of application acme was disabled" {
 		t.Errorf("subject %q", subject)
 	}
@@ -199,19 +208,19 @@ Sent by Sigpost on test. alerts.email in its configuration says what is mailed a
 // Names come from customers; none may make a header, a recipient or a line of its own.
 func TestNamesMakeNoHeadersAndNoLines(t *testing.T) {
 	t.Parallel()
-	var office postOffice
-	m := mailer(t, office.serve(t))
+	var office mailtest.PostOffice
+	m := mailer(t, served(t, &office))
 	const evil = "x\r\nBcc: victim@example.com\r\n\r\nbody\r\n.\r\nMAIL FROM:<evil@example.com>\u2028y\x00z\x1b[31m"
 	x := gone
 	x.Title, x.Why, x.Next, x.Look, x.About, x.Kind = evil, evil, evil, evil, evil, hook.AlertKind(evil)
 	if err := m.Try(t.Context(), x); err != nil {
 		t.Fatal(err)
 	}
-	got := office.letters()
-	if len(got) != 1 || strings.Join(got[0].to, " ") != "ops@example.com two@example.com" {
+	got := office.Letters()
+	if len(got) != 1 || strings.Join(got[0].To, " ") != "ops@example.com two@example.com" {
 		t.Fatalf("the server got %+v", got)
 	}
-	h, subject, body := open(t, got[0].data)
+	h, subject, body := open(t, got[0].Data)
 	if h.Get("Bcc") != "" || len(h) != 9 || strings.ContainsAny(subject, "\r\n\x00\x1b\u2028") {
 		t.Errorf("subject %q, %d headers: %v", subject, len(h), h)
 	}

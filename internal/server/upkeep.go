@@ -54,6 +54,8 @@ func (s *Server) upkeepJobs() []upkeepJob {
 			return err
 		}},
 		{"deleted applications", s.purgeApplications},
+		{"alerts not told", s.alerts.Sweep},
+		{"silent sources", s.alerts.Listen},
 	}
 }
 

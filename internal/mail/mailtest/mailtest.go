@@ -1,4 +1,5 @@
-package mail
+// Package mailtest is a small SMTP server on loopback, for tests.
+package mailtest
 
 import (
 	"bufio"
@@ -17,52 +18,52 @@ import (
 	"time"
 )
 
-// postOffice is a small SMTP server on loopback.
-type postOffice struct {
-	t        *testing.T
-	listener net.Listener
-	roots    *x509.CertPool
+// PostOffice is a small SMTP server on loopback.
+type PostOffice struct {
+	t testing.TB
+	// Roots has its certificate, once it serves.
+	Roots *x509.CertPool
 
-	// starttls and implicit say how TLS begins; neither: there is none.
-	starttls, implicit bool
-	// mechanisms are those of AUTH; none: everybody may send. clear offers them without TLS.
-	mechanisms string
-	clear      bool
-	// refuse answers a command ("RCPT", "DATA", …) with an error.
-	refuse map[string]string
+	// StartTLS and Implicit say how TLS begins; neither: there is none.
+	StartTLS, Implicit bool
+	// Mechanisms are those of AUTH; none: everybody may send. Clear offers them without TLS.
+	Mechanisms string
+	Clear      bool
+	// Refuse answers a command ("RCPT", "DATA", …) with an error.
+	Refuse map[string]string
 
 	mu   sync.Mutex
-	got  []letter
+	got  []Letter
 	said []string // by clients
 }
 
-// letter is one mail with its envelope.
-type letter struct {
-	from string
-	to   []string
-	data string
-	tls  bool
-	user string // who authenticated
+// Letter is one mail with its envelope.
+type Letter struct {
+	From string
+	To   []string
+	Data string
+	TLS  bool
+	User string // who authenticated
 }
 
+// Who may send, where a server asks.
 const (
-	postUser     = "sigpost"
-	postPassword = "pass word/+@%"
+	User     = "sigpost"
+	Password = "pass word/+@%"
 )
 
-// serve starts the server and gives the options of a mailer that uses it.
-func (p *postOffice) serve(t *testing.T) Options {
+// Serve starts the server, which ends with the test, and says where it is.
+func (p *PostOffice) Serve(t testing.TB) *net.TCPAddr {
 	t.Helper()
 	p.t = t
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert := p.certificate()
-	if p.implicit {
+	at, cert := l.Addr().(*net.TCPAddr), p.certificate()
+	if p.Implicit {
 		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}})
 	}
-	p.listener = l
 	var all sync.WaitGroup
 	t.Cleanup(func() { l.Close(); all.Wait() })
 	all.Go(func() {
@@ -74,11 +75,10 @@ func (p *postOffice) serve(t *testing.T) Options {
 			all.Go(func() { p.talk(c, cert) })
 		}
 	})
-	at := l.Addr().(*net.TCPAddr)
-	return Options{Host: at.IP.String(), Port: at.Port, TLS: p.implicit, From: "Alerts <sigpost@example.com>", To: []string{"ops@example.com", "Öffnung <two@example.com>"}, Roots: p.roots, Name: "test"}
+	return at
 }
 
-func (p *postOffice) certificate() tls.Certificate {
+func (p *PostOffice) certificate() tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		p.t.Fatal(err)
@@ -92,13 +92,13 @@ func (p *postOffice) certificate() tls.Certificate {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.roots = x509.NewCertPool()
-	p.roots.AddCert(leaf)
+	p.Roots = x509.NewCertPool()
+	p.Roots.AddCert(leaf)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 // talk holds one conversation.
-func (p *postOffice) talk(c net.Conn, cert tls.Certificate) {
+func (p *PostOffice) talk(c net.Conn, cert tls.Certificate) {
 	defer c.Close()
 	in := bufio.NewReader(c)
 	say := func(line string) { fmt.Fprintf(c, "%s\r\n", line) }
@@ -109,7 +109,7 @@ func (p *postOffice) talk(c net.Conn, cert tls.Certificate) {
 		}
 		return strings.TrimRight(line, "\r\n")
 	}
-	secure, letter := p.implicit, letter{}
+	secure, letter := p.Implicit, Letter{}
 	say("220 test ESMTP")
 	for {
 		line := read()
@@ -121,18 +121,18 @@ func (p *postOffice) talk(c net.Conn, cert tls.Certificate) {
 		p.mu.Unlock()
 		verb, rest, _ := strings.Cut(line, " ")
 		verb = strings.ToUpper(verb)
-		if answer, no := p.refuse[verb]; no {
+		if answer, no := p.Refuse[verb]; no {
 			say(answer)
 			continue
 		}
 		switch verb {
 		case "EHLO":
 			say("250-test")
-			if p.starttls && !secure {
+			if p.StartTLS && !secure {
 				say("250-STARTTLS")
 			}
-			if p.mechanisms != "" && (secure || p.clear) {
-				say("250-AUTH " + p.mechanisms)
+			if p.Mechanisms != "" && (secure || p.Clear) {
+				say("250-AUTH " + p.Mechanisms)
 			}
 			say("250 8BITMIME")
 		case "STARTTLS":
@@ -140,30 +140,22 @@ func (p *postOffice) talk(c net.Conn, cert tls.Certificate) {
 			upgraded := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{cert}})
 			c, in, secure = upgraded, bufio.NewReader(upgraded), true
 		case "AUTH":
-			letter.user = p.authenticate(rest, say, read)
+			letter.User = p.authenticate(rest, say, read)
 		case "MAIL":
-			if p.mechanisms != "" && letter.user == "" {
+			if p.Mechanisms != "" && letter.User == "" {
 				say("530 authenticate first")
 				continue
 			}
-			letter.from, letter.tls = address(rest), secure
+			letter.From, letter.TLS = address(rest), secure
 			say("250 ok")
 		case "RCPT":
-			letter.to = append(letter.to, address(rest))
+			letter.To = append(letter.To, address(rest))
 			say("250 ok")
 		case "DATA":
 			say("354 go on")
-			var data strings.Builder
-			for l, err := in.ReadString('\n'); l != ".\r\n"; l, err = in.ReadString('\n') {
-				if err != nil {
-					return
-				}
-				data.WriteString(strings.TrimPrefix(l, "."))
+			if !p.take(in, letter) {
+				return
 			}
-			letter.data = data.String()
-			p.mu.Lock()
-			p.got = append(p.got, letter)
-			p.mu.Unlock()
 			say("250 taken")
 		case "QUIT":
 			say("221 bye")
@@ -174,6 +166,22 @@ func (p *postOffice) talk(c net.Conn, cert tls.Certificate) {
 	}
 }
 
+// take reads the text of a mail and keeps it; false when the client has gone.
+func (p *PostOffice) take(in *bufio.Reader, l Letter) bool {
+	var data strings.Builder
+	for line, err := in.ReadString('\n'); line != ".\r\n"; line, err = in.ReadString('\n') {
+		if err != nil {
+			return false
+		}
+		data.WriteString(strings.TrimPrefix(line, "."))
+	}
+	l.Data = data.String()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.got = append(p.got, l)
+	return true
+}
+
 // address is what stands between < and > of a MAIL or RCPT command.
 func address(rest string) string {
 	_, rest, _ = strings.Cut(rest, "<")
@@ -181,7 +189,7 @@ func address(rest string) string {
 	return inner
 }
 
-func (p *postOffice) authenticate(rest string, say func(string), read func() string) (user string) {
+func (p *PostOffice) authenticate(rest string, say func(string), read func() string) (user string) {
 	decode := func(text string) string {
 		raw, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
@@ -203,7 +211,7 @@ func (p *postOffice) authenticate(rest string, say func(string), read func() str
 		say("334 " + base64.StdEncoding.EncodeToString([]byte("Password:")))
 		password = decode(read())
 	}
-	if user != postUser || password != postPassword {
+	if user != User || password != Password {
 		say("535 5.7.8 bad user or password")
 		return ""
 	}
@@ -211,8 +219,16 @@ func (p *postOffice) authenticate(rest string, say func(string), read func() str
 	return user
 }
 
-func (p *postOffice) letters() []letter {
+// Letters are those that were taken.
+func (p *PostOffice) Letters() []Letter {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return append([]letter(nil), p.got...)
+	return append([]Letter(nil), p.got...)
+}
+
+// Said are the lines that clients sent, but for the mails.
+func (p *PostOffice) Said() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.said...)
 }
