@@ -109,14 +109,18 @@ func (a *Alerts) Run(ctx context.Context) error {
 	}
 }
 
-// Drain tells what is still queued, after Run has ended.
+// Drain tells what is still queued, after Run has ended, as far as ctx allows.
 func (a *Alerts) Drain(ctx context.Context) {
-	for ctx.Err() == nil {
+	defer a.logDropped()
+	for {
 		select {
 		case tell := <-a.queue:
+			if ctx.Err() != nil {
+				a.dropped.Add(1)
+				continue
+			}
 			tell(ctx)
 		default:
-			a.logDropped()
 			return
 		}
 	}
@@ -135,7 +139,7 @@ func (a *Alerts) later(tell func(context.Context)) {
 
 func (a *Alerts) logDropped() {
 	if n := a.dropped.Swap(0); n > 0 {
-		a.Log.Warn("alerts dropped: too many were waiting", "count", n)
+		a.Log.Warn("alerts dropped: too many were waiting, or the end came first", "count", n)
 	}
 }
 

@@ -173,7 +173,7 @@ func TestWhatWasNotToldIsSwept(t *testing.T) {
 	a.Attempt(&e, nil, failure(e, 3, hook.Pending))
 	a.queue = make(chan func(context.Context), queueLimit)
 	a.Drain(t.Context())
-	if found := w.log.take("alerts dropped"); len(found) != 1 || !strings.Contains(found[0], "count=2") {
+	if found := w.log.take("alerts dropped: "); len(found) != 1 || !strings.Contains(found[0], "count=2") {
 		t.Errorf("logged %q", found)
 	}
 	w.expect("when the queue was full")

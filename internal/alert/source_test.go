@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -71,6 +72,30 @@ func TestASourceWhoseRequestsDoNotVerifyIsToldOf(t *testing.T) {
 		a.tallies.Range(func(any, any) bool { t.Error("a source of which nothing comes is still counted"); return false })
 		requests(20, 0)
 		watch("failing again", "ingest.source.failing")
+	})
+}
+
+func TestRunTellsWhatIsQueuedAndWatchesTheRates(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a := w.alerts()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- a.Run(ctx) }()
+		a.TaskEnded(hook.Task{ID: 9, Org: w.app.Org, Kind: hook.TaskRecover, Status: hook.TaskFinished})
+		synctest.Wait()
+		w.expect("at once", "background_task.finished")
+		for range 10 {
+			a.Count(&w.source, false)
+		}
+		time.Sleep(rateEvery)
+		synctest.Wait()
+		w.expect("at the next look", "ingest.source.failing")
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	})
 }
 

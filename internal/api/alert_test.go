@@ -170,6 +170,9 @@ func TestAnEndpointThatIsGoneIsToldOfOnce(t *testing.T) {
 	if got := rec.next(t).body; !strings.Contains(got, `"type":"endpoint.disabled"`) || !strings.Contains(got, `"trigger":"automatic"`) || !strings.Contains(got, "410 Gone") {
 		t.Errorf("told %s", got)
 	}
+	eventually(t, "nothing is routed there any more", func() bool {
+		return h.must(http.StatusOK, "POST", "/api/v1/app/"+app+"/msg/precheck/active", `{"eventType":"a.b"}`)["active"] == false
+	})
 	h.must(http.StatusOK, "PATCH", "/api/v1/app/"+app+"/endpoint/gone", `{"disabled":false}`)
 	h.must(http.StatusAccepted, "POST", "/api/v1/app/"+app+"/msg", `{"eventType":"a.b","payload":{}}`)
 	both := rec.next(t).body + rec.next(t).body // in any order
@@ -178,6 +181,36 @@ func TestAnEndpointThatIsGoneIsToldOfOnce(t *testing.T) {
 	}
 	if len(rec.got) > 0 {
 		t.Errorf("told also %s", (<-rec.got).body)
+	}
+}
+
+// The process may end between the change and what is told of it.
+func TestWhatWasNotToldIsToldAfterTheNextStart(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	rec, app := h.receiver(http.StatusOK), h.app("a")
+	e := h.id("/api/v1/app/"+app+"/endpoint", `{"url":"https://example.com/"}`)
+	h.id(operational, map[string]any{"url": rec.URL, "eventTypes": []string{"endpoint.disabled"}})
+	made, err := h.server.API().Store.Endpoint(t.Context(), h.key(hook.KindApplication, app), h.key(hook.KindEndpoint, e))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made.State, made.Reason = hook.Disabled, "it answered 410 Gone"
+	if _, err := h.server.API().Store.UpdateEndpoint(t.Context(), made); err != nil {
+		t.Fatal(err)
+	}
+	for _, told := range []bool{true, false} {
+		h.stop()
+		h.start()
+		if told {
+			if got := rec.next(t).body; !strings.Contains(got, `"endpointId":"`+e+`"`) || !strings.Contains(got, `"reason":"it answered 410 Gone"`) {
+				t.Errorf("told %s", got)
+			}
+		}
+	}
+	h.stop() // by now it would have been told again
+	if len(rec.got) > 0 {
+		t.Errorf("told again: %s", (<-rec.got).body)
 	}
 }
 
