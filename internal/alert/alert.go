@@ -156,16 +156,26 @@ func (a *Alerts) Raise(ctx context.Context, x hook.Alert) error {
 	return a.webhook(ctx, &x)
 }
 
+// onceTime bounds the telling of one alert.
+const onceTime = 10 * time.Second
+
 // once tells of something that was not told yet, by anyone, and says whether that
-// is done. What fails is told another time, when it is noticed again.
-func (a *Alerts) once(ctx context.Context, c hook.AlertClaim, tell func() error) bool {
+// is done. What fails is told another time, when it is noticed again. What was
+// begun is ended even when ctx ends: a claim that is left keeps others from telling
+// for a while.
+func (a *Alerts) once(ctx context.Context, c hook.AlertClaim, tell func(context.Context) error) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), onceTime)
+	defer cancel()
 	mine, err := a.Store.ClaimAlert(ctx, c, time.Now())
 	if err == nil && mine {
-		if err = tell(); err == nil || hook.CodeOf(err) == hook.CodeNotFound { // or it was deleted meanwhile
+		if err = tell(ctx); err == nil || hook.CodeOf(err) == hook.CodeNotFound { // or it was deleted meanwhile
 			err = a.Store.AlertTold(ctx, c)
 		}
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil {
 		a.Log.WarnContext(ctx, "alert is told another time", "kind", string(c.Kind), "error", err)
 	}
 	return err == nil

@@ -106,7 +106,7 @@ func (o *owner) with(x hook.Alert, data any) hook.Alert {
 func (a *Alerts) EndpointCreated(ctx context.Context, e hook.Endpoint) {
 	ctx = context.WithoutCancel(ctx) // that it was done holds although the caller has gone
 	if e.State == hook.Disabled {    // it was born so, which is no news
-		a.once(ctx, disabledClaim(&e), func() error { return nil })
+		a.once(ctx, disabledClaim(&e), func(context.Context) error { return nil })
 	}
 	a.changed(ctx, hook.AlertEndpointCreated, e, "was created")
 }
@@ -183,7 +183,7 @@ func (a *Alerts) tellDisabled(ctx context.Context, e hook.Endpoint, failingSince
 	} else if now.State != hook.Disabled {
 		return // it was enabled while this waited
 	}
-	a.once(ctx, disabledClaim(&e), func() error {
+	a.once(ctx, disabledClaim(&e), func(ctx context.Context) error {
 		o, err := a.owner(ctx, e.Org, e.App)
 		if err != nil {
 			return err
@@ -221,7 +221,7 @@ const percents = 128
 
 func (a *Alerts) tellWarned(ctx context.Context, e hook.Endpoint, percent int, failingSince, disableAt time.Time) {
 	c := hook.AlertClaim{About: e.ID, Org: e.Org, Kind: hook.AlertEndpointWarned, Mark: failingSince.UnixMilli()*percents + int64(percent)}
-	a.once(ctx, c, func() error {
+	a.once(ctx, c, func(ctx context.Context) error {
 		o, err := a.owner(ctx, e.Org, e.App)
 		if err != nil {
 			return err

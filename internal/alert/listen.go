@@ -135,7 +135,7 @@ type silentData struct {
 // that was done, by anyone.
 func (a *Alerts) SourceSilent(ctx context.Context, x *hook.Source, last hook.Key, usual time.Duration, now time.Time) bool {
 	c := hook.AlertClaim{About: x.ID, Org: x.Org, Kind: hook.AlertSourceSilent, Mark: int64(last)}
-	return a.once(ctx, c, func() error {
+	return a.once(ctx, c, func(ctx context.Context) error {
 		silence, id := now.Sub(last.Time()), a.IDs.Public(hook.KindSource, x.ID)
 		return a.Raise(ctx, hook.Alert{
 			Kind: hook.AlertSourceSilent, Severity: hook.Warning, Org: x.Org, At: now, About: id, Name: "source " + x.Name, Since: last.Time(),

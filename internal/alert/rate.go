@@ -158,7 +158,7 @@ type failingData struct {
 
 func (a *Alerts) tellFailing(ctx context.Context, x *hook.Source, failures, requests int64, now time.Time) {
 	c := hook.AlertClaim{About: x.ID, Org: x.Org, Kind: hook.AlertSourceFailing, Mark: now.UnixMilli(), Step: (rateAgain - rateEvery).Milliseconds()}
-	a.once(ctx, c, func() error {
+	a.once(ctx, c, func(ctx context.Context) error {
 		d := failingData{SourceID: a.IDs.Public(hook.KindSource, x.ID), SourceUID: x.UID, Failures: failures, Requests: requests, WindowSeconds: int(a.Rate.Window.Seconds())}
 		y := hook.Alert{
 			Kind: hook.AlertSourceFailing, Severity: hook.Critical, Org: x.Org, At: now, About: d.SourceID, Name: "source " + x.Name,
