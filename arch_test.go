@@ -28,6 +28,8 @@ var mayImport = map[string][]string{
 	"internal/api":        {"internal/hook", "signature"},
 	"internal/task":       {"internal/hook"},
 	"internal/seal":       {"internal/hook"},
+	"internal/alert":      {"internal/hook"},
+	"internal/mail":       {"internal/hook"},
 }
 
 // homes says where each outside library lives; it may be imported nowhere else.
@@ -48,6 +50,7 @@ var homes = map[string][]string{
 	"github.com/golang-jwt/jwt/v5":        {"internal/api"},
 	"golang.org/x/sys":                    {"internal/send"},
 	"golang.org/x/crypto":                 {"internal/seal"},
+	"github.com/wneessen/go-mail":         {"internal/mail"},
 	"github.com/spf13/cobra":              {"internal/cli"},
 	"github.com/spf13/pflag":              {"internal/cli"},
 	"github.com/tidwall/sjson":            {"internal/cli"},

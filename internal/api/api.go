@@ -29,6 +29,7 @@ type Options struct {
 	Store    Store
 	Pipeline Pipeline
 	Runtime  Runtime
+	Alerts   Alerts
 	IDs      *hook.IDs
 	Log      *slog.Logger
 	Version  string
@@ -60,6 +61,15 @@ type Pipeline interface {
 	Accept(ctx context.Context, in hook.Incoming) (hook.Receipt, error)
 	// Active says whether an enabled endpoint wants such a message.
 	Active(app hook.Key, eventType string, channels []string) bool
+}
+
+// Alerts are told what callers do to endpoints.
+type Alerts interface {
+	EndpointCreated(ctx context.Context, e hook.Endpoint)
+	EndpointChanged(ctx context.Context, before, after hook.Endpoint)
+	EndpointDeleted(ctx context.Context, e hook.Endpoint)
+	// Try sends a test alert on every way and says what came of it.
+	Try(ctx context.Context, org hook.Key) ([]hook.AlertTry, error)
 }
 
 // Runtime is told what changed in the store, and makes it the state of the
@@ -120,7 +130,7 @@ func New(o Options) *API {
 		registerHealth, registerApplications, registerEndpoints, registerEndpointSecrets, registerReplay, registerEventTypes, registerEventTypeImport,
 		registerMessages, registerExpunge, registerAttempts, registerDeliveries, registerSubjects, registerRejected, registerOrgMessages, registerStream,
 		registerIngestSources, registerIngestEndpoints, registerOperational, registerAuthentication, registerTokens, registerOrganization,
-		registerEnvironment, registerStatistics, registerEndpointHealth, registerTasks,
+		registerEnvironment, registerStatistics, registerEndpointHealth, registerTasks, registerAlerts,
 	} {
 		register(a)
 	}

@@ -185,7 +185,7 @@ func setState(e *hook.Endpoint, disabled, paused *bool) {
 	switch {
 	case disabled != nil && *disabled:
 		if e.State != hook.Disabled {
-			e.State, e.Reason = hook.Disabled, "disabled by hand"
+			e.State, e.Reason = hook.Disabled, hook.DisabledByHand
 		}
 	case paused != nil && *paused:
 		e.State, e.Reason = hook.Paused, "paused by hand"
@@ -342,7 +342,7 @@ func (a *API) makeEndpoint(ctx context.Context, e hook.Endpoint, given *string, 
 	if e, err = a.Store.CreateEndpoint(ctx, e, secret); err != nil {
 		return e, err
 	}
-	a.tellEndpoint(ctx, endpointCreated, e)
+	a.Alerts.EndpointCreated(ctx, e)
 	return e, a.Runtime.AppChanged(ctx, e.App)
 }
 
@@ -421,7 +421,7 @@ func (a *API) changeEndpoint(ctx context.Context, before, e hook.Endpoint, s *Si
 	if err != nil {
 		return e, err
 	}
-	a.tellChange(ctx, before, e)
+	a.Alerts.EndpointChanged(ctx, before, e)
 	return e, a.Runtime.AppChanged(ctx, e.App)
 }
 

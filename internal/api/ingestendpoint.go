@@ -212,6 +212,6 @@ func (a *API) removeEndpoint(ctx context.Context, e hook.Endpoint) error {
 	if err := a.Runtime.AppChanged(ctx, e.App); err != nil {
 		return err
 	}
-	a.tellEndpoint(ctx, endpointDeleted, e)
+	a.Alerts.EndpointDeleted(ctx, e)
 	return nil
 }

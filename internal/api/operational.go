@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,26 +10,10 @@ import (
 	"github.com/sigpost/sigpost/internal/hook"
 )
 
-// Operational webhooks tell an organization what becomes of its endpoints and
-// messages. They are messages of an application of its own, which is made with
-// its first endpoint, so they are signed, retried and listed as all others are.
-
-// The types of operational webhooks about endpoints.
-const (
-	endpointCreated  = "endpoint.created"
-	endpointUpdated  = "endpoint.updated"
-	endpointDeleted  = "endpoint.deleted"
-	endpointEnabled  = "endpoint.enabled"
-	endpointDisabled = "endpoint.disabled"
-)
-
-// operationalTypes are all types of operational webhooks.
-func operationalTypes() []string {
-	return []string{
-		endpointCreated, endpointUpdated, endpointDeleted, endpointEnabled, endpointDisabled,
-		attemptFailing, attemptExhausted, attemptRecovered,
-	}
-}
+// Operational webhooks tell an organization what becomes of its endpoints, sources
+// and messages (package alert). They are messages of an application of its own,
+// which is made with its first endpoint, so they are signed, retried and listed as
+// all others are.
 
 // OperationalPath names an endpoint of operational webhooks in a path.
 type OperationalPath struct {
@@ -90,15 +73,15 @@ func (a *API) operationalOut(e hook.Endpoint) OperationalWebhookEndpointOut {
 
 // into puts what a caller sent into an endpoint.
 func (in *OperationalWebhookEndpointFields) into(e *hook.Endpoint) error {
-	known := operationalTypes()
+	known := hook.AlertKinds()
 	field, types := "eventTypes", in.EventTypes
 	if len(types) == 0 {
 		field, types = "filterTypes", in.FilterTypes
 	}
 	for i, t := range types {
 		switch {
-		case !slices.Contains(known, t):
-			return invalid(t+" is no operational event; there are "+strings.Join(known, ", "), "body", field)
+		case !slices.Contains(known, hook.AlertKind(t)):
+			return invalid(t+" is no operational event; there are "+listed(known), "body", field)
 		case slices.Contains(types[:i], t):
 			return invalid(t+" is there twice", "body", field)
 		}
@@ -108,6 +91,15 @@ func (in *OperationalWebhookEndpointFields) into(e *hook.Endpoint) error {
 		EventTypes: types, Metadata: in.Metadata,
 	}
 	return f.into(e)
+}
+
+// listed are names with commas between them.
+func listed[T ~string](list []T) string {
+	names := make([]string, len(list))
+	for i, x := range list {
+		names[i] = string(x)
+	}
+	return strings.Join(names, ", ")
 }
 
 func registerOperational(a *API) {
@@ -226,61 +218,4 @@ func (a *API) putOperational(ctx context.Context, in *struct {
 	in.Body.UID = keptUID(in.Body.UID, in.EndpointID, hook.KindEndpoint)
 	e, err = a.edit(ctx, e, nil, in.Body.into)
 	return answerWith(http.StatusOK, a.operationalOut(e)), err
-}
-
-// endpointEvent is what an operational webhook says of an endpoint.
-type endpointEvent struct {
-	AppID       string `json:"appId"`
-	AppUID      string `json:"appUid,omitempty"`
-	EndpointID  string `json:"endpointId"`
-	EndpointUID string `json:"endpointUid,omitempty"`
-}
-
-// tellEndpoint tells the organization of an endpoint what became of it. Endpoints
-// of operational webhooks are not told of.
-func (a *API) tellEndpoint(ctx context.Context, eventType string, e hook.Endpoint) {
-	app, err := a.Store.Application(ctx, e.Org, e.App)
-	if err != nil {
-		a.Log.WarnContext(ctx, "operational webhook not sent", "type", eventType, "error", err)
-		return
-	}
-	if app.Kind == hook.AppOperational {
-		return
-	}
-	a.operational(ctx, e.Org, eventType, endpointEvent{
-		AppID: a.IDs.Public(hook.KindApplication, app.ID), AppUID: app.UID, EndpointID: a.IDs.Public(hook.KindEndpoint, e.ID), EndpointUID: e.UID,
-	})
-}
-
-// tellChange tells of a change of an endpoint, and of its end or return.
-func (a *API) tellChange(ctx context.Context, before, after hook.Endpoint) {
-	a.tellEndpoint(ctx, endpointUpdated, after)
-	switch {
-	case before.State != hook.Disabled && after.State == hook.Disabled:
-		a.tellEndpoint(ctx, endpointDisabled, after)
-	case before.State == hook.Disabled && after.State != hook.Disabled:
-		a.tellEndpoint(ctx, endpointEnabled, after)
-	}
-}
-
-// operational sends an operational webhook when somebody listens. What happened
-// has happened, so a failure is logged and goes no further.
-func (a *API) operational(ctx context.Context, org hook.Key, eventType string, data any) {
-	ctx = context.WithoutCancel(ctx) // that its cause was done holds although the caller has gone
-	app, err := a.operationalApp(ctx, org)
-	if err == nil && (app == 0 || !a.Pipeline.Active(app, eventType, nil)) {
-		return
-	}
-	if err == nil {
-		var body []byte
-		if body, err = json.Marshal(map[string]any{"type": eventType, "data": data}); err == nil {
-			_, err = a.Pipeline.Accept(ctx, hook.Incoming{
-				Org: org, App: app, Event: hook.Event{Type: eventType}, ReceivedAt: time.Now(), Body: body,
-				Headers: []hook.Header{{Name: "Content-Type", Value: "application/json"}},
-			})
-		}
-	}
-	if err != nil {
-		a.Log.WarnContext(ctx, "operational webhook not sent", "type", eventType, "error", err)
-	}
 }

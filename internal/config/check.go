@@ -50,6 +50,7 @@ func (l *loader) check() {
 	if c.IntakeListen != "" && c.IntakeListen == c.Listen {
 		l.fault("intake_listen", "%q is the address of listen, which serves everything; choose another, or leave intake_listen out", c.IntakeListen)
 	}
+	l.alerts()
 	for i, raw := range c.Providers {
 		l.add("providers["+strconv.Itoa(i)+"]", l.Catalog.Define(raw))
 	}

@@ -51,6 +51,7 @@ type Config struct {
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"`
 	// Retention is how long is kept what came and went.
 	Retention Retention `yaml:"retention"`
+	Alerts    Alerts    `yaml:"alerts"`
 	// Providers are the user's own.
 	Providers []strictyaml.Raw `yaml:"providers"`
 	Sources   []Source         `yaml:"sources"`
@@ -159,7 +160,7 @@ const (
 func Default() *Config {
 	return &Config{
 		Listen: defaultListen, Data: DefaultData, ControlSocket: filepath.Join(DefaultData, SocketName),
-		Log: Log{Level: "info", Format: "text"}, ShutdownTimeout: defaultShutdown, SignatureHeaders: string(hook.HeadersWebhook),
+		Log: Log{Level: "info", Format: "text"}, ShutdownTimeout: defaultShutdown, SignatureHeaders: string(hook.HeadersWebhook), Alerts: defaultAlerts(),
 	}
 }
 

@@ -38,9 +38,9 @@ type setting struct {
 
 // key is what the file calls the setting: log_level is log.level there.
 func (s setting) key() string {
-	for _, group := range []string{"tls", "log"} {
-		if rest, ok := strings.CutPrefix(s.name, group+"_"); ok {
-			return group + "." + rest
+	for prefix, group := range map[string]string{"tls_": "tls.", "log_": "log.", "alerts_email_": "alerts.email."} {
+		if rest, ok := strings.CutPrefix(s.name, prefix); ok {
+			return group + rest
 		}
 	}
 	return s.name
@@ -65,6 +65,10 @@ var settings = []setting{
 	{"control_socket", func(c *Config, v string) error { c.ControlSocket = v; return nil }},
 	{"log_level", func(c *Config, v string) error { c.Log.Level = v; return nil }},
 	{"log_format", func(c *Config, v string) error { c.Log.Format = v; return nil }},
+	{"alerts_email_smtp", func(c *Config, v string) error { c.Alerts.Email.SMTP = hook.Secret(v); return nil }},
+	{"alerts_email_password", func(c *Config, v string) error { c.Alerts.Email.Password = hook.Secret(v); return nil }},
+	{"alerts_email_from", func(c *Config, v string) error { c.Alerts.Email.From = v; return nil }},
+	{"alerts_email_to", func(c *Config, v string) error { c.Alerts.Email.To = texts(v); return nil }},
 	{"shutdown_timeout", func(c *Config, v string) error {
 		d, err := time.ParseDuration(v)
 		if err != nil {
@@ -78,12 +82,19 @@ var settings = []setting{
 // otherVariables begin with SIGPOST_ and belong to commands.
 var otherVariables = []string{"SIGPOST_CONFIG", "SIGPOST_SECRET"}
 
+// texts are those in a list that is separated by commas.
+func texts(list string) (out []string) {
+	for text := range strings.SplitSeq(list, ",") {
+		if text = strings.TrimSpace(text); text != "" {
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
 func networks(list string) ([]Network, error) {
 	var out []Network
-	for text := range strings.SplitSeq(list, ",") {
-		if text = strings.TrimSpace(text); text == "" {
-			continue
-		}
+	for _, text := range texts(list) {
 		var n Network
 		if err := n.UnmarshalText([]byte(text)); err != nil {
 			return nil, err
@@ -225,13 +236,15 @@ func (l *loader) add(at string, err error) {
 
 var (
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	secretKey    = regexp.MustCompile(`\.(token|auth_client|secret|secrets\[\d+\])$`)
+	secretKey    = regexp.MustCompile(`\.(token|auth_client|secret|password|secrets\[\d+\])$`)
+	// urlWithPassword is that of a mail server.
+	urlWithPassword = regexp.MustCompile(`^smtps?://[^/]*:[^/]*@`)
 )
 
 // expand puts the environment into one value: ${NAME} for a variable, $$ for $.
 // It runs after parsing, so a value with odd characters is still one value.
 func (l *loader) expand(at, value string) (string, error) {
-	if secretKey.MatchString(at) && !strings.Contains(value, "${") {
+	if (secretKey.MatchString(at) || urlWithPassword.MatchString(value)) && !strings.Contains(value, "${") {
 		l.literal = true
 	}
 	var b strings.Builder
@@ -291,6 +304,8 @@ func (l *loader) finish() {
 	l.secretFile("database_url", c.DatabaseURLFile, &c.DatabaseURL)
 	l.secretFile("jwt_secret", c.JWTSecretFile, &c.JWTSecret)
 	l.secretFile("master_key", c.MasterKeyFile, &c.MasterKey)
+	l.secretFile("alerts.email.smtp", c.Alerts.Email.SMTPFile, &c.Alerts.Email.SMTP)
+	l.secretFile("alerts.email.password", c.Alerts.Email.PasswordFile, &c.Alerts.Email.Password)
 	for i := range c.Sources {
 		s, at := &c.Sources[i], "sources["+strconv.Itoa(i)+"]"
 		l.secretFile(at+".token", s.TokenFile, &s.Token)

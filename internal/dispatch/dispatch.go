@@ -65,8 +65,9 @@ type Options struct {
 	// Watch is how often is looked for nodes that died, whose work is then taken over;
 	// 0 is never, for who is alone.
 	Watch time.Duration
-	// Disabled is told of an endpoint that was disabled by rule; may be nil.
-	Disabled func(target *Target)
+	// Disabled is told of an endpoint that was disabled by rule, and since when it
+	// failed, if that is why; may be nil.
+	Disabled func(target *Target, since time.Time)
 	// Warned is told of an endpoint that will be disabled at a time if it goes on
 	// failing; may be nil.
 	Warned func(target *Target, h hook.Health, percent int, at time.Time)
@@ -109,7 +110,7 @@ type Dispatcher struct {
 	store   Store
 	log     *slog.Logger
 	observe Observer
-	gone    func(target *Target)
+	gone    func(target *Target, since time.Time)
 	warned  func(target *Target, h hook.Health, percent int, at time.Time)
 	every   time.Duration // between sweeps
 	watch   time.Duration // between looks for the dead

@@ -312,7 +312,7 @@ func TestEndpointsThatKeepFailingAreWarnedAboutAndDisabled(t *testing.T) {
 				begun := time.Now()
 				r := startWith(t, dir, dispatch.Options{
 					Warned:   func(_ *dispatch.Target, _ hook.Health, percent int, _ time.Time) { warned = append(warned, percent) },
-					Disabled: func(*dispatch.Target) { disabledAfter = time.Since(begun) },
+					Disabled: func(*dispatch.Target, time.Time) { disabledAfter = time.Since(begun) },
 				})
 				defer r.end()
 				e := target(0, func(context.Context, *hook.Message, *hook.Delivery) *hook.Attempt { return status(500) })

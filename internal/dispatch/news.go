@@ -207,7 +207,7 @@ func (d *Dispatcher) Judge(ctx context.Context) error {
 		v := judge(h, t.OfSource, time.Now())
 		switch {
 		case v.disable:
-			d.disable(t, failedSince(h))
+			d.disable(t, failedSince(h), h.FailingSince)
 		case v.warn > 0:
 			first, err := d.store.Warn(ctx, h.Endpoint, h.FailingSince, v.warn)
 			if err != nil {

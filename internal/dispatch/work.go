@@ -131,13 +131,13 @@ func (d *Dispatcher) attempt(e *endpoint, t *Target, j *job) (r *hook.Record, sl
 	what := decide(&t.Endpoint, v, a, j.message.Type, time.Now(), rand.Float64())
 	r.Attempt, r.State, r.NextAt = a, what.state, what.nextAt
 	if what.disable {
-		d.disable(t, what.reason)
+		d.disable(t, what.reason, time.Time{})
 	}
 	return r, what.slower
 }
 
-// disable stops an endpoint by rule.
-func (d *Dispatcher) disable(t *Target, reason string) {
+// disable stops an endpoint by rule; since when it failed, if that is why.
+func (d *Dispatcher) disable(t *Target, reason string, since time.Time) {
 	gone := *t
 	gone.State, gone.Reason = hook.Disabled, reason
 	if e := d.endpoint(t.ID); e != nil {
@@ -147,7 +147,7 @@ func (d *Dispatcher) disable(t *Target, reason string) {
 		d.log.Error("disable endpoint failed", "endpoint", t.Label(), "error", err)
 	}
 	if d.gone != nil {
-		d.gone(&gone)
+		d.gone(&gone, since)
 	}
 }
 

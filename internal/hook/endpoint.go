@@ -83,6 +83,9 @@ const (
 	Disabled EndpointState = 2 // by rule, or because it left the configuration
 )
 
+// DisabledByHand is the reason of an endpoint that somebody disabled.
+const DisabledByHand = "disabled by hand"
+
 func (s EndpointState) String() string {
 	switch s {
 	case Enabled:

@@ -67,8 +67,8 @@ type Options struct {
 	// Lookup finds a source that another node may have made since, and puts it
 	// to work; nil, without an error, when there is none. May be nil.
 	Lookup func(ctx context.Context, token string) (*Source, error)
-	// Observe is told of every request.
-	Observe func(source string, outcome Outcome, took time.Duration)
+	// Observe is told of every request; source is nil when there is none of the name.
+	Observe func(source *hook.Source, outcome Outcome, took time.Duration)
 }
 
 // bodyMemory bounds the bodies being read and kept at once, in bytes.
@@ -233,11 +233,11 @@ func (h *Handler) write(w http.ResponseWriter, a *answer) {
 
 // tell writes the one log line of a request.
 func (h *Handler) tell(r *http.Request, s *Source, a *answer, eventType string, size int, took time.Duration) {
-	name := ""
+	name, source := "", (*hook.Source)(nil)
 	if s != nil {
-		name = s.Name
+		name, source = s.Name, &s.Source
 	}
-	h.o.Observe(name, a.outcome, took)
+	h.o.Observe(source, a.outcome, took)
 	level := slog.LevelInfo
 	if a.status >= 500 {
 		level = slog.LevelError

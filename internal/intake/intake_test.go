@@ -72,7 +72,7 @@ func newDoor(t *testing.T, change func(*Source)) *door {
 	d := &door{}
 	d.Handler = New(Options{Pipeline: d, Store: d, IDs: ids, Log: slog.New(slog.DiscardHandler),
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
-		Observe:        func(_ string, o Outcome, _ time.Duration) { d.outcomes = append(d.outcomes, o) }})
+		Observe:        func(_ *hook.Source, o Outcome, _ time.Duration) { d.outcomes = append(d.outcomes, o) }})
 	v, err := signature.NewVerifier(signature.Veriff(), secret)
 	if err != nil {
 		t.Fatal(err)

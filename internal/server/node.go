@@ -45,13 +45,30 @@ func (s *Server) listener(ctx context.Context) error { return s.store.RunListene
 type news struct {
 	mu      sync.Mutex
 	apps    map[hook.Key]bool
+	own     map[hook.Key]bool // applications that were changed here
 	sources map[hook.Key]bool
 	all     bool
 	wake    chan struct{}
 }
 
 func newNews() *news {
-	return &news{apps: map[hook.Key]bool{}, sources: map[hook.Key]bool{}, wake: make(chan struct{}, 1)}
+	return &news{apps: map[hook.Key]bool{}, own: map[hook.Key]bool{}, sources: map[hook.Key]bool{}, wake: make(chan struct{}, 1)}
+}
+
+// changed notes that an application was changed here, and not by the API, which
+// follows by itself. It does not block.
+func (s *Server) changed(app hook.Key) {
+	s.news.mu.Lock()
+	s.news.own[app] = true
+	s.news.mu.Unlock()
+	s.news.nudge()
+}
+
+func (n *news) nudge() {
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
 }
 
 // hear notes what another node told. It does not block: what is told often is
@@ -76,10 +93,7 @@ func (s *Server) hear(kind string, key hook.Key) {
 		n.all = true
 	}
 	n.mu.Unlock()
-	select {
-	case n.wake <- struct{}{}:
-	default:
-	}
+	n.nudge()
 }
 
 func (n *news) take() (apps, sources map[hook.Key]bool, all bool) {
@@ -88,6 +102,14 @@ func (n *news) take() (apps, sources map[hook.Key]bool, all bool) {
 	apps, sources, all = n.apps, n.sources, n.all
 	n.apps, n.sources, n.all = map[hook.Key]bool{}, map[hook.Key]bool{}, false
 	return apps, sources, all
+}
+
+func (n *news) takeOwn() map[hook.Key]bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	own := n.own
+	n.own = map[hook.Key]bool{}
+	return own
 }
 
 // follow does what other nodes' news ask for, until ctx ends.
@@ -112,6 +134,11 @@ func (s *Server) follow(ctx context.Context) error {
 				s.news.mu.Unlock()
 			}
 		}
+		for app := range s.news.takeOwn() {
+			if err := s.AppChanged(ctx, app); err != nil && ctx.Err() == nil {
+				s.o.Log.Warn("routes not renewed", "error", err)
+			}
+		}
 		apps, sources, all := s.news.take()
 		if err := s.followAll(ctx, apps, sources, all); err != nil && ctx.Err() == nil {
 			s.o.Log.Warn("changes not followed yet", "error", err)
@@ -134,10 +161,7 @@ func (s *Server) again(ctx context.Context, apps, sources map[hook.Key]bool, all
 	case <-ctx.Done():
 	case <-pause.C:
 	}
-	select {
-	case n.wake <- struct{}{}:
-	default:
-	}
+	n.nudge()
 }
 
 func (s *Server) followAll(ctx context.Context, apps, sources map[hook.Key]bool, all bool) error {

@@ -17,11 +17,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sigpost/sigpost/internal/alert"
 	"github.com/sigpost/sigpost/internal/api"
 	"github.com/sigpost/sigpost/internal/config"
 	"github.com/sigpost/sigpost/internal/dispatch"
 	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/internal/intake"
+	"github.com/sigpost/sigpost/internal/mail"
 	"github.com/sigpost/sigpost/internal/pipeline"
 	"github.com/sigpost/sigpost/internal/provider"
 	"github.com/sigpost/sigpost/internal/seal"
@@ -65,8 +67,9 @@ type Server struct {
 	tasks    *task.Runner
 	expiries expiries
 	hub      *api.Hub
-	notices  chan notice // operational webhooks to be sent
-	news     *news       // of other nodes
+	mail     *mail.Mailer // nil: there is no e-mail
+	alerts   *alert.Alerts
+	news     *news // of other nodes
 	// builder makes what runs, under the configuration in force.
 	builder atomic.Pointer[builder]
 
@@ -85,6 +88,10 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 		o.Log.Error("secret that expired is still used", "error", err)
 	}}
 	s.metrics = telemetry.NewMetrics(s.oldestDue)
+	var err error
+	if s.mail, err = newMailer(o.Config, o.Log); err != nil {
+		return nil, err
+	}
 	ring, err := masterKey(ctx, o.Config)
 	if err != nil {
 		return nil, err
@@ -96,19 +103,20 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.dispatch = dispatch.New(dispatch.Options{Store: s.store, Log: o.Log, Observe: s.observeAttempt, Disabled: s.noteDisabled, Warned: s.noteWarned, Watch: s.watchEvery()})
+	s.dispatch = dispatch.New(dispatch.Options{Store: s.store, Log: o.Log, Observe: s.observeAttempt, Disabled: s.endpointGone, Warned: s.endpointWarned, Watch: s.watchEvery()})
 	hub := api.NewHub()
 	s.pipeline = pipeline.New(s.store, s.dispatch, func(m *hook.Message) {
 		hub.Publish(api.Event{Key: m.ID, Org: m.Org, App: m.App, Kind: api.EventMessage, Type: m.Type})
 	})
-	s.hub, s.notices, s.news = hub, make(chan notice, noticeQueue), newNews()
+	s.hub, s.news = hub, newNews()
+	s.alerts = s.newAlerts()
 	s.intake = intake.New(intake.Options{
 		Pipeline: s.pipeline, Store: s.store, IDs: s.store.IDs(), Log: o.Log,
 		TrustedProxies: config.Prefixes(o.Config.TrustedProxies), Observe: s.observeIntake, Lookup: s.lookupShared(),
 	})
-	s.tasks = task.New(task.Options{Store: s.store, Due: s.Due, Log: o.Log})
+	s.tasks = task.New(task.Options{Store: s.store, Due: s.Due, Ended: s.alerts.TaskEnded, Log: o.Log})
 	s.api = api.New(api.Options{
-		Store: s.store, Pipeline: s.pipeline, Runtime: s, Intake: s.intake, IDs: s.store.IDs(), Log: o.Log, Version: o.Version, Hub: hub,
+		Store: s.store, Pipeline: s.pipeline, Runtime: s, Alerts: s.alerts, Intake: s.intake, IDs: s.store.IDs(), Log: o.Log, Version: o.Version, Hub: hub,
 		JWTSecret: o.Config.JWTSecret, PublicURL: s.baseURL, ParseYAML: strictyaml.Plain,
 	})
 	s.config.Store(o.Config)
@@ -184,7 +192,7 @@ func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, len(s.faces)+8)
 	var running sync.WaitGroup
 	for name, run := range map[string]func(context.Context) error{"dispatch": s.dispatch.Run, "intake": s.intake.Run,
-		"background": s.background, "lists": s.store.RunIndexer, "notices": s.notify, "heartbeat": s.store.RunHeartbeat, "follow": s.follow, "listener": s.listener,
+		"background": s.background, "lists": s.store.RunIndexer, "alerts": s.alerts.Run, "mail": s.runMail, "heartbeat": s.store.RunHeartbeat, "follow": s.follow, "listener": s.listener,
 	} {
 		running.Go(func() {
 			if err := run(work); err != nil {
@@ -215,6 +223,7 @@ func (s *Server) Run(ctx context.Context) error {
 	stop()
 	running.Wait()
 	s.dispatch.Drain(end)
+	s.drainAlerts(end)
 	s.o.Log.Info("stopped")
 	return err
 }
@@ -242,17 +251,22 @@ func (s *Server) oldestDue() time.Duration {
 	return now.Sub(at)
 }
 
-func (s *Server) observeIntake(source string, outcome intake.Outcome, took time.Duration) {
+func (s *Server) observeIntake(source *hook.Source, outcome intake.Outcome, took time.Duration) {
+	name := ""
+	if source != nil {
+		name = source.Name
+		s.countVerified(source, outcome)
+	}
 	if s.o.OnIntake != nil {
-		s.o.OnIntake(source, outcome)
+		s.o.OnIntake(name, outcome)
 	}
 	switch outcome {
 	case intake.Accepted:
-		s.metrics.Accepted(source, took)
+		s.metrics.Accepted(name, took)
 	case intake.Duplicate:
-		s.metrics.Duplicate(source)
+		s.metrics.Duplicate(name)
 	default:
-		s.metrics.Rejected(source, string(outcome))
+		s.metrics.Rejected(name, string(outcome))
 	}
 }
 
@@ -273,7 +287,7 @@ func (s *Server) observeAttempt(t *dispatch.Target, m *hook.Message, r *hook.Rec
 		event.Type = m.Type
 	}
 	s.hub.Publish(event)
-	s.note(t, r)
+	s.alerts.Attempt(&t.Endpoint, m, r)
 	s.metrics.Attempt(string(a.Outcome))
 	level := slog.LevelInfo
 	if r.State == hook.Delivered {

@@ -15,12 +15,14 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/sigpost/sigpost/internal/alert"
 	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/internal/provider"
 )
@@ -173,5 +175,22 @@ func TestOnlyAStaleSocketIsRemoved(t *testing.T) {
 	}
 	if err := removeStaleSocket(socket); err != nil {
 		t.Errorf("none: %v", err)
+	}
+}
+
+func TestUpkeepSweepsAlertsAndListensToSources(t *testing.T) {
+	t.Parallel()
+	s := &Server{alerts: alert.New(alert.Options{})} // which tells of no silence, so it needs no store to look for one
+	var names []string
+	for _, job := range s.upkeepJobs() {
+		names = append(names, job.name)
+		if job.name == "silent sources" {
+			if err := job.run(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if !slices.Contains(names, "silent sources") || !slices.Contains(names, "alerts not told") {
+		t.Errorf("jobs %v", names)
 	}
 }

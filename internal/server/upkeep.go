@@ -74,6 +74,8 @@ func (s *Server) upkeepJobs() []upkeepJob {
 		}},
 		{"deleted applications", s.purgeApplications},
 		{"retention", s.retain},
+		{"alerts not told", s.alerts.Sweep},
+		{"silent sources", s.alerts.Listen},
 	}
 }
 

@@ -60,6 +60,7 @@ func copiedTables(began time.Time) []copiedTable {
 		{name: "endpoints", key: "id"},
 		{name: "secrets", key: "id"},
 		{name: "event_types"},
+		{name: "alerts"},
 		{name: "tokens", key: "id"},
 		{name: "tasks", key: "id"},
 		{name: "messages", key: "id"},

@@ -47,7 +47,7 @@ func queriesOfLists() map[string][]query {
 		sqlDeliveries + "id IN (?, ?)", sqlDeliveries + "id = ?", sqlCountSomePending, sqlAttempts + "a.id IN (?, ?)", sqlChains,
 		sqlOldestMessage, sqlOldestDelivery, sqlOldestAttempt,
 		sqlMessagesAfter, sqlDeliveriesAfter, sqlAttemptsAfter, sqlMessageAt, sqlDeliveryAt, sqlAttemptAt,
-		sqlCountPostings, sqlCountNewMessages, sqlCountNewDeliveries,
+		sqlCountPostings, sqlCountNewMessages, sqlCountNewDeliveries, sqlNextPosting, sqlLastPosting, sqlSomePostings,
 	} {
 		all["one"] = append(all["one"], query{text: text})
 	}

@@ -47,7 +47,10 @@ type Options struct {
 	Store Store
 	// Due is told that deliveries of an endpoint became due.
 	Due func(endpoint hook.Key, at time.Time)
-	Log *slog.Logger
+	// Ended is told of a task that finished or failed, after that was kept. It must
+	// not block.
+	Ended func(t hook.Task)
+	Log   *slog.Logger
 }
 
 // Runner works on tasks. Make one with New; it runs once.
@@ -263,8 +266,11 @@ func (r *Runner) settle(id hook.Key) {
 	r.mu.Unlock()
 }
 
-// tell logs what became of a task.
+// tell logs what became of a task, and tells when it has ended.
 func (r *Runner) tell(t *hook.Task, err error) {
+	if t.Status != hook.TaskRunning {
+		r.Ended(*t)
+	}
 	log := r.Log.With("task", r.Store.IDs().Public(hook.KindTask, t.ID), "kind", string(t.Kind))
 	switch {
 	case t.Status == hook.TaskFailed:

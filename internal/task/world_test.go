@@ -21,8 +21,8 @@ type world struct {
 
 	mu  sync.Mutex
 	due map[hook.Key]int
-	// ended has each task that is no longer running.
-	ended chan hook.Task
+	// ended has each task that is no longer running, told those that the runner told of.
+	ended, told chan hook.Task
 	// step is asked before a task's step is kept; nil lets all pass.
 	step func(hook.Task) error
 	// read is asked before deliveries are listed; nil lets all pass.
@@ -31,7 +31,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), due: map[hook.Key]int{}, ended: make(chan hook.Task, 100)}
+	w := &world{t: t, dir: t.TempDir(), due: map[hook.Key]int{}, ended: make(chan hook.Task, 100), told: make(chan hook.Task, 100)}
 	w.open()
 	t.Cleanup(func() { w.Close() })
 	w.app = w.addApp("customer")
@@ -139,7 +139,7 @@ func (w *world) runner() *Runner {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.due[e]++
-	}})
+	}, Ended: func(t hook.Task) { w.told <- t }})
 	r.pause = time.Millisecond
 	return r
 }
@@ -180,7 +180,21 @@ func (w *world) finish(kind hook.TaskKind, input any) string {
 	if t.Status != hook.TaskFinished {
 		w.t.Errorf("the task is %s: %s", t.Status, t.Data)
 	}
+	w.isTold(t)
 	return string(t.Data)
+}
+
+// isTold waits until the runner has told of a task that ended.
+func (w *world) isTold(want hook.Task) {
+	w.t.Helper()
+	select {
+	case t := <-w.told:
+		if t.ID != want.ID || t.Status != want.Status || string(t.Data) != string(want.Data) {
+			w.t.Errorf("told of %+v, not of %+v", t, want)
+		}
+	case <-time.After(20 * time.Second):
+		w.t.Error("nobody was told")
+	}
 }
 
 // lately is a range that has every message of a test.

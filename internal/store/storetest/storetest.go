@@ -80,6 +80,9 @@ func Run(t *testing.T, open Opener) {
 		{"HealthIsKeptAndWarnedOfOnce", healthIsKept},
 		{"RetriesOfAnOutageAreBroughtForwardOnce", broughtForward},
 		{"WhatIsDueIsFoundForEachEndpoint", firstDue},
+		{"AlertsAreClaimedOnce", alertClaims},
+		{"DisabledEndpointsAreFoundUntilTheyAreTold", disabledUntold},
+		{"GapsBetweenMessagesAreFoundByJumping", messageGaps},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
