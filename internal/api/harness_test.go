@@ -29,6 +29,8 @@ type harness struct {
 	server *server.Server
 	stop   func()
 	token  string // of the organization that requests are made for
+	// database is the URL of the one that it shares with others; empty for none.
+	database string
 }
 
 const jwtSecret = "a secret of the tests, long enough"
@@ -48,6 +50,9 @@ func (h *harness) start() {
 	cfg.Listen, cfg.Data, cfg.JWTSecret = "127.0.0.1:0", h.dir, jwtSecret
 	cfg.ControlSocket = filepath.Join(h.dir, "c.sock")
 	cfg.ShutdownTimeout = time.Second
+	if h.database != "" {
+		cfg.DatabaseURL, cfg.MasterKey = hook.Secret(h.database), "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+	}
 	var loopback config.Network
 	if err := loopback.UnmarshalText([]byte("127.0.0.0/8")); err != nil {
 		h.t.Fatal(err)

@@ -175,7 +175,7 @@ func (a *API) alone(kind string, id hook.Key) (done func()) {
 	var key hook.Hash
 	copy(key[:8], kind)
 	binary.BigEndian.PutUint64(key[8:], uint64(id))
-	return a.flight.enter(key)
+	return a.flight.enter(context.Background(), key)
 }
 
 // aloneWithSource finds a source that may be changed, and keeps other changes of

@@ -77,7 +77,9 @@ type tokenStore interface {
 }
 
 type idempotencyStore interface {
-	// Idempotent is the answer kept for a key, of a request that made no message.
-	Idempotent(ctx context.Context, key hook.Hash) (hook.Answer, bool, error)
+	// BeginRequest gives the answer that was kept for a key, of a request that made no
+	// message, or lets this one be done: KeepAnswer or DropRequest ends it.
+	BeginRequest(ctx context.Context, i *hook.Idempotency) (known hook.Answer, answered bool, err error)
+	DropRequest(ctx context.Context, i hook.Idempotency) error
 	KeepAnswer(ctx context.Context, org hook.Key, i hook.Idempotency, status int, body []byte) error
 }

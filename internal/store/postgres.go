@@ -44,6 +44,7 @@ type postgres struct {
 	// doubt says that a connection was lost while something was being held for
 	// this incarnation: it may hold deliveries that nobody has in memory.
 	doubt atomic.Bool
+	left  leftovers
 	log   *slog.Logger
 }
 

@@ -2,10 +2,6 @@ package store
 
 import (
 	"bytes"
-	"context"
-	"database/sql"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -105,60 +101,4 @@ func (u *write) repeats(request []byte, message hook.Key) {
 		return
 	}
 	a.Repeated, a.Message.ID = true, message
-}
-
-// sharedAnswer is Idempotent on PostgreSQL.
-func (s *Store) sharedAnswer(ctx context.Context, hash hook.Hash) (hook.Answer, bool, error) {
-	var a hook.Answer
-	var request, kept []byte
-	const q = "SELECT request, message_id, status, answer FROM idempotency WHERE hash = ? AND id >= ?"
-	err := s.read.QueryRowContext(ctx, q, hash[:], hook.KeyAt(time.Now().Add(-hook.IdempotencyWindow))).Scan(&request, &a.Message, &a.Status, &kept)
-	if errors.Is(err, sql.ErrNoRows) {
-		return hook.Answer{}, false, nil
-	}
-	if err != nil {
-		return hook.Answer{}, false, fmt.Errorf("read answer: %w", err)
-	}
-	if len(request) != len(a.Request) {
-		return hook.Answer{}, false, fmt.Errorf("read answer: the hash of the request has %d bytes", len(request))
-	}
-	a.Request = hook.Hash(request)
-	if a.Message != 0 {
-		a.Status = 0
-		return a, true, nil
-	}
-	if a.Body, err = s.openBlob(kept, answerContext); err != nil {
-		return hook.Answer{}, false, fmt.Errorf("read answer: %w", err)
-	}
-	return a, true, nil
-}
-
-// keepSharedAnswer is KeepAnswer on PostgreSQL; answer is sealed.
-func (s *Store) keepSharedAnswer(ctx context.Context, org hook.Key, i hook.Idempotency, status int, answer []byte) error {
-	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		now := time.Now()
-		const q = `INSERT INTO idempotency AS o (id, org_id, hash, request, message_id, status, answer) VALUES (?, ?, ?, ?, 0, ?, ?)
-			ON CONFLICT (hash) DO UPDATE SET id = excluded.id, org_id = excluded.org_id, request = excluded.request, message_id = 0,
-				status = excluded.status, answer = excluded.answer WHERE o.id < ?`
-		res, err := tx.ExecContext(ctx, q, s.writer.keys.Take(now, 1), org, i.Hash[:], i.Request[:], status, answer, hook.KeyAt(now.Add(-hook.IdempotencyWindow)))
-		if err != nil {
-			return err
-		}
-		if n, err := res.RowsAffected(); err != nil || n == 1 {
-			return err
-		}
-		var request []byte
-		var message hook.Key
-		if err := tx.QueryRowContext(ctx, "SELECT request, message_id FROM idempotency WHERE hash = ?", i.Hash[:]).Scan(&request, &message); err != nil {
-			return err
-		}
-		if !bytes.Equal(request, i.Request[:]) || message != 0 {
-			return otherRequest()
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("keep answer: %w", err)
-	}
-	return nil
 }

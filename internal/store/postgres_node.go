@@ -172,6 +172,9 @@ func (s *Store) RunHeartbeat(ctx context.Context) error {
 		}
 		try, cancel := context.WithTimeout(ctx, beatEvery)
 		err := s.Beat(try)
+		if err == nil {
+			err = s.dropLeftovers(try)
+		}
 		cancel()
 		if err != nil && ctx.Err() == nil {
 			s.pg.log.Warn("heartbeat failed", "error", err)
