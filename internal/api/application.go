@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -179,15 +180,28 @@ func (a *API) putApplication(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	if err := notHidden(x); err != nil {
-		return nil, err
-	}
-	if err := in.Body.into(&x); err != nil {
-		return nil, err
-	}
-	x, err = a.Store.UpdateApplication(ctx, x)
-	a.apps.clear()
+	x, err = a.editApplication(ctx, x, in.Body.into)
 	return answerWith(http.StatusOK, a.applicationOut(x)), err
+}
+
+// editApplication changes an application as it is now.
+func (a *API) editApplication(ctx context.Context, x hook.Application, change func(*hook.Application) error) (hook.Application, error) {
+	defer a.apps.clear()
+	org, id := x.Org, x.ID
+	err := a.edit(ctx, fmt.Sprint("application ", id), func() (err error) {
+		if x, err = a.Store.Application(ctx, org, id); err != nil {
+			return err
+		}
+		if err := notHidden(x); err != nil {
+			return err
+		}
+		if err := change(&x); err != nil {
+			return err
+		}
+		x, err = a.Store.UpdateApplication(ctx, x)
+		return err
+	})
+	return x, err
 }
 
 // notHidden refuses to change what belongs to a source.
@@ -206,30 +220,27 @@ func (a *API) patchApplication(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	if err := notHidden(x); err != nil {
-		return nil, err
+	x, err = a.editApplication(ctx, x, in.Body.into)
+	return answerWith(http.StatusOK, a.applicationOut(x)), err
+}
+
+func (in *ApplicationPatch) into(x *hook.Application) error {
+	if in.Name != nil {
+		x.Name = *in.Name
 	}
-	if in.Body.Name != nil {
-		x.Name = *in.Body.Name
-	}
-	in.Body.RateLimit.into(&x.Throttle)
-	in.Body.ThrottleRate.into(&x.Throttle)
-	in.Body.UID.into(&x.UID)
-	if in.Body.Metadata != nil {
-		x.Metadata = in.Body.Metadata
+	in.RateLimit.into(&x.Throttle)
+	in.ThrottleRate.into(&x.Throttle)
+	in.UID.into(&x.UID)
+	if in.Metadata != nil {
+		x.Metadata = in.Metadata
 	}
 	if err := checkUID(x.UID, hook.KindApplication); err != nil {
-		return nil, err
+		return err
 	}
 	if err := checkText("name", x.Name, 1024); err != nil {
-		return nil, err
+		return err
 	}
-	if err := checkMetadata(x.Metadata); err != nil {
-		return nil, err
-	}
-	x, err = a.Store.UpdateApplication(ctx, x)
-	a.apps.clear()
-	return answerWith(http.StatusOK, a.applicationOut(x)), err
+	return checkMetadata(x.Metadata)
 }
 
 func (a *API) deleteApplication(ctx context.Context, in *struct{ AppPath }) (*None, error) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 
@@ -89,4 +90,71 @@ func TestAKeyOfARequestThatFailedIsFreeOnTheOtherNode(t *testing.T) {
 	nodes[1].must(http.StatusNoContent, "DELETE", "/api/v1/app/"+there, nil)
 	try(nodes[1], http.StatusCreated)
 	try(nodes[0], http.StatusCreated)
+}
+
+// What one node changes another does not take back, whatever it is.
+func TestChangesAtOnceOnTwoNodesAreAllKept(t *testing.T) {
+	t.Parallel()
+	nodes := twoNodes(t)
+	h := nodes[0]
+	app := h.app("a")
+	id, _ := h.subscribe(app, map[string]any{"url": "https://example.com/"})
+	at := "/api/v1/app/" + app + "/endpoint/" + id
+	h.must(http.StatusCreated, "POST", "/api/v1/event-type", `{"name":"t","description":"d"}`)
+	source := "/ingest/api/v1/source/" + h.must(http.StatusCreated, "POST", "/ingest/api/v1/source", `{"name":"source","type":"generic-webhook"}`)["id"].(string)
+	for n := range 10 {
+		text := fmt.Sprint(n)
+		var all sync.WaitGroup
+		for i, c := range []struct {
+			status             int
+			method, path, body string
+		}{
+			{200, "PATCH", at, `{"description":"` + text + `"}`},
+			{200, "PATCH", at, `{"metadata":{"n":"` + text + `"}}`},
+			{200, "PATCH", at, `{"channels":["` + text + `"]}`},
+			{204, "PATCH", at + "/headers", `{"headers":{"X-A":"` + text + `"}}`},
+			{204, "PATCH", at + "/headers", `{"headers":{"X-B":"` + text + `"}}`},
+			{200, "PATCH", "/api/v1/app/" + app, `{"name":"` + text + `"}`},
+			{200, "PATCH", "/api/v1/app/" + app, `{"metadata":{"n":"` + text + `"}}`},
+			{200, "PATCH", "/api/v1/event-type/t", `{"description":"` + text + `"}`},
+			{200, "PATCH", "/api/v1/event-type/t", `{"groupName":"` + text + `"}`},
+			{200, "PUT", source, `{"name":"source","maxBody":` + fmt.Sprint(1000+n) + `}`},
+			{200, "PUT", source, `{"name":"source","forwardHeaders":["X-` + text + `"]}`},
+		} {
+			all.Go(func() { nodes[i%2].must(c.status, c.method, c.path, c.body) })
+		}
+		all.Wait()
+		e, headers := h.must(200, "GET", at, nil), h.must(200, "GET", at+"/headers", nil)["headers"]
+		a, kind, x := h.must(200, "GET", "/api/v1/app/"+app, nil), h.must(200, "GET", "/api/v1/event-type/t", nil), h.must(200, "GET", source, nil)
+		got := fmt.Sprintln(e["description"], e["metadata"], e["channels"], headers, a["name"], a["metadata"], kind["description"], kind["groupName"], x["maxBody"], x["forwardHeaders"])
+		want := fmt.Sprintf("%s map[n:%s] [%s] map[X-A:%s X-B:%s] %s map[n:%s] %s %s %d [X-%s]\n", text, text, text, text, text, text, text, text, text, 1000+n, text)
+		if got != want {
+			t.Fatalf("round %s: %sis not %s", text, got, want)
+		}
+	}
+}
+
+// Rotations on two nodes all count, and end in what the endpoint signs with.
+func TestRotationsAtOnceOnTwoNodesAreAllKept(t *testing.T) {
+	t.Parallel()
+	nodes := twoNodes(t)
+	rec := nodes[0].receiver(http.StatusOK)
+	app := nodes[0].app("a")
+	id, _ := nodes[0].subscribe(app, map[string]any{"url": rec.URL})
+	at := "/api/v1/app/" + app + "/endpoint/" + id
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() { nodes[i%2].must(http.StatusNoContent, "POST", at+"/secret/rotate", `{}`) })
+		all.Go(func() { nodes[i%2].must(http.StatusOK, "PATCH", at, `{"description":"d"}`) })
+	}
+	all.Wait()
+	signatures := func() int {
+		nodes[1].must(http.StatusAccepted, "POST", "/api/v1/app/"+app+"/msg", `{"eventType":"t","payload":{}}`)
+		return len(strings.Fields(rec.next(t).header.Get("Webhook-Signature")))
+	}
+	eventually(t, "a message is signed with all nine secrets", func() bool { return signatures() == 9 })
+	nodes[1].must(http.StatusNoContent, "POST", at+"/secret/rotate", `{}`)
+	if status, answer := nodes[0].do("POST", at+"/secret/rotate", `{}`); status != http.StatusUnprocessableEntity {
+		t.Errorf("an eleventh secret: %d %v", status, answer)
+	}
 }

@@ -139,7 +139,8 @@ func (s *Store) HoldPending(ctx context.Context, endpoint hook.Key) (int64, erro
 // DisableEndpoint makes an endpoint disabled for a reason, and what it still had
 // to get held.
 func (s *Store) DisableEndpoint(ctx context.Context, endpoint hook.Key, reason string) error {
-	n, err := s.changeState(ctx, "UPDATE endpoints SET state = 2, reason = ? WHERE id = ?", reason, endpoint)
+	now := ms(time.Now())
+	n, err := s.changeState(ctx, "UPDATE endpoints SET state = 2, reason = ?, "+sqlTouch+" WHERE id = ?", reason, now, now, endpoint)
 	if err != nil {
 		return fmt.Errorf("disable endpoint: %w", err)
 	}

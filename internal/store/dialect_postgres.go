@@ -37,6 +37,10 @@ func sessionSettings() map[string]string {
 	}
 }
 
+// forUpdate keeps other nodes from a row that the transaction is about to change. SQLite
+// has one writer.
+const forUpdate = " /*pg FOR UPDATE */"
+
 // translations keeps the PostgreSQL form of each text, for texts come again and
 // again. Lists have many forms, by how many terms and keys are asked for, so it is
 // emptied when it has grown.
