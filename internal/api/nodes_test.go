@@ -3,11 +3,14 @@ package api_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/internal/store/storetest/pgtest"
 )
 
@@ -156,5 +159,34 @@ func TestRotationsAtOnceOnTwoNodesAreAllKept(t *testing.T) {
 	nodes[1].must(http.StatusNoContent, "POST", at+"/secret/rotate", `{}`)
 	if status, answer := nodes[0].do("POST", at+"/secret/rotate", `{}`); status != http.StatusUnprocessableEntity {
 		t.Errorf("an eleventh secret: %d %v", status, answer)
+	}
+}
+
+// A node that joins another uses half of an endpoint's bound from its start on.
+func TestNodesShareTheBoundOfAnEndpoint(t *testing.T) {
+	t.Parallel()
+	nodes := twoNodes(t)
+	var now, most, all atomic.Int64
+	open := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		n := now.Add(1)
+		for seen := most.Load(); n > seen && !most.CompareAndSwap(seen, n); seen = most.Load() {
+		}
+		<-open
+		now.Add(-1)
+		all.Add(1)
+	}))
+	defer s.Close()
+	app := nodes[1].app("a")
+	nodes[1].subscribe(app, map[string]any{"url": s.URL})
+	const half = hook.DefaultConcurrency / 2
+	for range 2 * half {
+		nodes[1].must(http.StatusAccepted, "POST", "/api/v1/app/"+app+"/msg", `{"eventType":"t","payload":{}}`)
+	}
+	eventually(t, "the node uses its half", func() bool { return now.Load() >= half })
+	close(open)
+	eventually(t, "all are delivered", func() bool { return all.Load() == 2*half })
+	if most.Load() != half {
+		t.Errorf("%d attempts at once from one of two nodes, %d are right", most.Load(), half)
 	}
 }

@@ -96,6 +96,7 @@ type Dispatcher struct {
 
 	wake  chan struct{}
 	bytes atomic.Int64 // of bodies in memory
+	nodes atomic.Int32 // that share the endpoints
 	work  sync.WaitGroup
 	// attempts ends when attempts under way must stop; stopping, when no new ones may begin.
 	attempts context.Context
@@ -114,6 +115,7 @@ func New(o Options) *Dispatcher {
 	if d.every == 0 {
 		d.every = sweepInterval
 	}
+	d.nodes.Store(1)
 	d.attempts, d.cut = context.WithCancel(context.Background())
 	return d
 }
@@ -132,7 +134,7 @@ func (d *Dispatcher) Update(ctx context.Context, targets []Target) error {
 		d.apps[t.App][t.ID] = true
 		e := left[t.ID]
 		if e == nil {
-			e = newEndpoint(t)
+			e = newEndpoint(t, int(d.nodes.Load()))
 		} else {
 			e.setTarget(t)
 		}
@@ -160,7 +162,7 @@ func (d *Dispatcher) UpdateApp(ctx context.Context, app hook.Key, targets []Targ
 		if e := d.endpoints[t.ID]; e != nil {
 			e.setTarget(t)
 		} else {
-			d.endpoints[t.ID] = newEndpoint(t)
+			d.endpoints[t.ID] = newEndpoint(t, int(d.nodes.Load()))
 		}
 	}
 	for id := range d.apps[app] {

@@ -26,6 +26,7 @@ type endpoint struct {
 	queue    []*job
 	head     int
 	running  int
+	nodes    int // that share its bound
 	reserved int // jobs promised, queued or running
 	bytes    int64
 	// limit is how many attempts may be under way: the endpoint's bound, less
@@ -37,18 +38,10 @@ type endpoint struct {
 	claiming, again bool
 }
 
-func newEndpoint(t *Target) *endpoint {
-	e := &endpoint{id: t.ID, place: -1, limit: bound(t)}
+func newEndpoint(t *Target, nodes int) *endpoint {
+	e := &endpoint{id: t.ID, place: -1, nodes: nodes, limit: bound(t, nodes)}
 	e.target.Store(t)
 	return e
-}
-
-// bound is how many attempts an endpoint may have under way.
-func bound(t *Target) int {
-	if t.Concurrency > 0 {
-		return t.Concurrency
-	}
-	return hook.DefaultConcurrency
 }
 
 func (e *endpoint) name() string { return e.target.Load().Label() }
@@ -56,7 +49,7 @@ func (e *endpoint) name() string { return e.target.Load().Label() }
 func (e *endpoint) setTarget(t *Target) {
 	e.target.Store(t)
 	e.mu.Lock()
-	e.limit = bound(t)
+	e.limit = bound(t, e.nodes)
 	e.mu.Unlock()
 }
 
@@ -125,7 +118,7 @@ func (e *endpoint) finish(delivered, slower bool) *job {
 	switch {
 	case slower:
 		e.limit = max(1, e.limit/2)
-	case delivered && e.limit < bound(e.target.Load()):
+	case delivered && e.limit < bound(e.target.Load(), e.nodes):
 		e.limit++
 	}
 	if e.running > e.limit || e.length() == 0 {

@@ -38,6 +38,12 @@ func (s *Server) sweepEvery() time.Duration {
 	return 0
 }
 
+// heartbeat keeps this node alive until ctx ends, and its share of the endpoints
+// what the number of nodes asks for.
+func (s *Server) heartbeat(ctx context.Context) error {
+	return s.store.RunHeartbeat(ctx, s.dispatch.Share)
+}
+
 // listener hears what other nodes tell, until ctx ends.
 func (s *Server) listener(ctx context.Context) error { return s.store.RunListener(ctx, s.hear) }
 

@@ -97,6 +97,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	s.dispatch = dispatch.New(dispatch.Options{Store: s.store, Log: o.Log, Observe: s.observeAttempt, Disabled: s.noteDisabled, Sweep: s.sweepEvery()})
+	s.dispatch.Share(s.store.Nodes())
 	hub := api.NewHub()
 	s.pipeline = pipeline.New(s.store, s.dispatch, func(m *hook.Message) {
 		hub.Publish(api.Event{Key: m.ID, Org: m.Org, App: m.App, Kind: api.EventMessage, Type: m.Type})
@@ -184,7 +185,7 @@ func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, len(s.faces)+8)
 	var running sync.WaitGroup
 	for name, run := range map[string]func(context.Context) error{"dispatch": s.dispatch.Run, "intake": s.intake.Run,
-		"background": s.background, "lists": s.store.RunIndexer, "notices": s.notify, "heartbeat": s.store.RunHeartbeat, "follow": s.follow, "listener": s.listener,
+		"background": s.background, "lists": s.store.RunIndexer, "notices": s.notify, "heartbeat": s.heartbeat, "follow": s.follow, "listener": s.listener,
 	} {
 		running.Go(func() {
 			if err := run(work); err != nil {

@@ -41,6 +41,7 @@ type postgres struct {
 	config *pgx.ConnConfig
 	age    time.Duration // how long after its last beat an incarnation is alive
 	node   atomic.Int32
+	nodes  atomic.Int32 // that lived at the last beat
 	// doubt says that a connection was lost while something was being held for
 	// this incarnation: it may hold deliveries that nobody has in memory.
 	doubt atomic.Bool
@@ -123,6 +124,10 @@ func (s *Store) openAlone(ctx context.Context, o Options) error {
 	s.writer = newWriter(o, keys)
 	s.writer.pg = &pgWriter{store: s}
 	go s.writer.run()
+	if err := s.Beat(ctx); err != nil { // and see who else is there
+		s.writer.stop()
+		return err
+	}
 	return nil
 }
 

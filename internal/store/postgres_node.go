@@ -99,14 +99,16 @@ func (s *Store) Beat(ctx context.Context) error {
 	doubt := s.pg.doubt.Load()
 	if !doubt {
 		q := `WITH seen AS (UPDATE incarnations SET seen_at = now() WHERE id = ? AND seen_at > now() - ` + interval(s.pg.age) + ` RETURNING id)
-			UPDATE nodes SET behind = ` + sqlBehind + `, seen_at = now() FROM seen WHERE nodes.id = ? AND nodes.incarnation = seen.id`
-		res, err := s.write.ExecContext(ctx, q, s.Incarnation(), ms(time.Now()), s.pg.node.Load())
-		if err != nil {
-			return fmt.Errorf("beat: %w", err)
+			UPDATE nodes SET behind = ` + sqlBehind + `, seen_at = now() FROM seen WHERE nodes.id = ? AND nodes.incarnation = seen.id
+			RETURNING (SELECT count(*) FROM nodes AS n WHERE n.incarnation <> 0 AND n.seen_at > now() - ` + interval(s.pg.age) + `)`
+		var nodes int32
+		err := s.write.QueryRowContext(ctx, q, s.Incarnation(), ms(time.Now()), s.pg.node.Load()).Scan(&nodes)
+		if err == nil {
+			s.pg.nodes.Store(nodes)
+			return nil
 		}
-		n, err := res.RowsAffected()
-		if err != nil || n == 1 {
-			return err
+		if !errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("beat: %w", err)
 		}
 	}
 	s.pg.doubt.Store(false)
@@ -155,9 +157,18 @@ func (s *Store) begetAgain(ctx context.Context) error {
 	return nil
 }
 
+// Nodes is how many nodes shared the store at the last beat, this one among them.
+func (s *Store) Nodes() int {
+	if s.pg == nil {
+		return 1
+	}
+	return max(1, int(s.pg.nodes.Load()))
+}
+
 // RunHeartbeat beats every five seconds until ctx ends, and then returns nil. A beat
-// that fails is tried again; after 20 s without one, others take over.
-func (s *Store) RunHeartbeat(ctx context.Context) error {
+// that fails is tried again; after 20 s without one, others take over. After each
+// beat, beaten is told how many nodes share the store.
+func (s *Store) RunHeartbeat(ctx context.Context, beaten func(nodes int)) error {
 	if s.pg == nil {
 		<-ctx.Done()
 		return nil
@@ -173,6 +184,7 @@ func (s *Store) RunHeartbeat(ctx context.Context) error {
 		try, cancel := context.WithTimeout(ctx, beatEvery)
 		err := s.Beat(try)
 		if err == nil {
+			beaten(s.Nodes())
 			err = s.dropLeftovers(try)
 		}
 		cancel()
