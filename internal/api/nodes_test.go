@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -9,8 +10,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/sigpost/sigpost/internal/hook"
+	"github.com/sigpost/sigpost/internal/seal"
+	"github.com/sigpost/sigpost/internal/store"
 	"github.com/sigpost/sigpost/internal/store/storetest/pgtest"
 )
 
@@ -27,12 +31,12 @@ func TestMain(m *testing.M) {
 }
 
 // twoNodes are two servers on one database.
-func twoNodes(t *testing.T) [2]*harness {
+func twoNodes(t *testing.T) [2]*harness { return serveTwo(t, postgres.Empty(t), false) }
+
+func serveTwo(t *testing.T, url string, polls bool) (nodes [2]*harness) {
 	t.Helper()
-	url := postgres.Empty(t)
-	var nodes [2]*harness
 	for i := range nodes {
-		h := &harness{t: t, dir: t.TempDir(), token: jwtOf(t, "org_tests", ""), database: url}
+		h := &harness{t: t, dir: t.TempDir(), token: jwtOf(t, "org_tests", ""), database: url, polls: polls}
 		h.start()
 		t.Cleanup(func() { h.stop() })
 		nodes[i] = h
@@ -188,5 +192,82 @@ func TestNodesShareTheBoundOfAnEndpoint(t *testing.T) {
 	eventually(t, "all are delivered", func() bool { return all.Load() == 2*half })
 	if most.Load() != half {
 		t.Errorf("%d attempts at once from one of two nodes, %d are right", most.Load(), half)
+	}
+}
+
+// What one node is told the other knows within a second, also where nodes do not listen.
+func TestNodesThatDoNotListenFollowEachOther(t *testing.T) {
+	t.Parallel()
+	url := postgres.Empty(t)
+	nodes := serveTwo(t, url, true)
+	here, there := nodes[0], nodes[1]
+	rec := here.receiver(http.StatusOK)
+	app := here.app("a")
+	active := func() bool {
+		return there.must(http.StatusOK, "POST", "/api/v1/app/"+app+"/msg/precheck/active", `{"eventType":"t"}`)["active"] == true
+	}
+	within := func(what string, f func() bool) {
+		t.Helper()
+		began := time.Now()
+		eventually(t, what, f)
+		if took := time.Since(began); took > 2*time.Second { // one is for a machine that is busy
+			t.Errorf("%s: after %v", what, took)
+		}
+	}
+	id, _ := here.subscribe(app, map[string]any{"url": rec.URL})
+	at := "/api/v1/app/" + app + "/endpoint/" + id
+	within("the other node knows the endpoint", active)
+	here.must(http.StatusOK, "PATCH", at, `{"paused":true}`)
+	within("the other node knows that it is paused", func() bool { return !active() })
+	there.must(http.StatusAccepted, "POST", "/api/v1/app/"+app+"/msg", `{"eventType":"t","payload":{"n":1}}`)
+	here.must(http.StatusOK, "PATCH", at, `{"paused":false}`)
+	if got := rec.next(t); got.body != `{"n":1}` {
+		t.Errorf("what was held came as %s", got.body)
+	}
+	token := here.must(http.StatusOK, "POST", "/api/v1/auth/app-portal-access/"+app, `{}`)["token"].(string)
+	may := func() bool { return there.as(token).send("GET", at, nil).Code == http.StatusOK }
+	if !may() {
+		t.Fatal("a token of one node is not known to the other")
+	}
+	here.must(http.StatusNoContent, "POST", "/api/v1/auth/app/"+app+"/expire-all", `{}`)
+	within("the token has ended on the other node", func() bool { return !may() })
+}
+
+// What nobody holds is delivered as soon as a node is told: no sweep is
+// waited for.
+func TestNodesThatDoNotListenAreWoken(t *testing.T) {
+	t.Parallel()
+	url := postgres.Empty(t)
+	h := serveTwo(t, url, true)[0]
+	rec := h.receiver(http.StatusOK)
+	app := h.app("a")
+	id, _ := h.subscribe(app, map[string]any{"url": rec.URL})
+	message := h.must(http.StatusAccepted, "POST", "/api/v1/app/"+app+"/msg", `{"eventType":"t","payload":{}}`)["id"].(string)
+	rec.next(t)
+	ring, err := seal.NewRing(masterKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	third, err := store.Open(t.Context(), store.Options{URL: url, Poll: true, Seal: ring, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer third.Close()
+	endpoint, now := h.key(hook.KindEndpoint, id), time.Now()
+	org, err := third.OrganizationByExternal(t.Context(), "org_tests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := hook.Delivery{Org: org.ID, Message: h.key(hook.KindMessage, message), Endpoint: endpoint, State: hook.Pending, NextAt: now, Since: now}
+	if _, err := third.Deliver(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := third.Notify(t.Context(), store.NotifyDue, endpoint); err != nil {
+		t.Fatal(err)
+	}
+	rec.next(t)
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("delivered %v after the node was told", took)
 	}
 }

@@ -80,6 +80,7 @@ func (s *Server) hear(kind string, key hook.Key) {
 		n.sources[key] = true
 	case store.NotifyLost:
 		n.all = true
+		s.tasks.Wake() // there may be one
 	}
 	n.mu.Unlock()
 	select {
@@ -116,6 +117,7 @@ func (s *Server) follow(ctx context.Context) error {
 				s.news.mu.Lock()
 				s.news.all = true
 				s.news.mu.Unlock()
+				s.tasks.Wake()
 			}
 		}
 		apps, sources, all := s.news.take()

@@ -145,7 +145,10 @@ func (s *Store) begetAgain(ctx context.Context) error {
 		if _, err := tx.ExecContext(ctx, list, old, node, ms(old.Time())); err != nil {
 			return err
 		}
-		fresh, err = s.addIncarnation(ctx, tx, node, s.writer.keys)
+		if fresh, err = s.addIncarnation(ctx, tx, node, s.writer.keys); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, "UPDATE duties SET holder = ? WHERE holder = ?", fresh, old) // it goes on with them
 		return err
 	})
 	if err != nil {

@@ -47,6 +47,9 @@ type Options struct {
 	// Node is this process among those that share a store (0–255). On PostgreSQL
 	// it is not looked at: each node takes a number that is free.
 	Node uint8
+	// Poll has nodes tell each other through a table, and wants nothing of a session:
+	// for PostgreSQL behind a pooler that gives a connection for one transaction.
+	Poll bool
 	// copying opens a database whose copy is not complete.
 	copying bool
 	Log     *slog.Logger
