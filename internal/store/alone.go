@@ -79,9 +79,3 @@ func (s *Store) takeDuty(ctx context.Context, name string) (mine bool, err error
 	n, err := res.RowsAffected()
 	return n == 1, err
 }
-
-// sqlTakeDuty takes a name and an incarnation.
-func (p *postgres) sqlTakeDuty() string {
-	return `INSERT INTO duties AS d (name, holder) SELECT CAST(?1 AS TEXT), id FROM incarnations WHERE id = ?2 AND seen_at > now() - ` + interval(p.age/2) + `
-		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder WHERE d.holder = excluded.holder OR d.holder NOT IN (` + p.living() + `)`
-}

@@ -91,9 +91,6 @@ func pooled(err error) bool {
 	return ok && e.Code == codeProtocol && strings.Contains(e.Message, "startup parameter")
 }
 
-// channel is the name under which nodes listen. Databases have their own.
-const channel = "sigpost"
-
 // noListen says that the engine has no LISTEN.
 func noListen(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -68,7 +70,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 5 * time.Second
 	}
-	s := &Store{seal: o.Seal, pg: &postgres{config: config, age: aliveFor, sqlListen: "LISTEN " + channel, log: o.Log}}
+	s := &Store{seal: o.Seal, pg: &postgres{config: config, age: aliveFor, sqlListen: sqlListen, log: o.Log}}
 	s.pg.polls.Store(o.Poll)
 	known := &translations{}
 	reading := config.Copy()
@@ -101,7 +103,7 @@ func (s *Store) openAlone(ctx context.Context, o Options) error {
 	}
 	defer conn.Close()
 	var version int
-	if err := conn.QueryRowContext(ctx, "SELECT CAST(current_setting('server_version_num') AS INTEGER)").Scan(&version); err != nil {
+	if err := conn.QueryRowContext(ctx, sqlVersion).Scan(&version); err != nil {
 		return err
 	}
 	if version < oldestPostgres {
@@ -164,7 +166,7 @@ func (s *Store) lockOpening(ctx context.Context) (unlock func(), err error) {
 		return nil, err
 	}
 	unlock = func() { conn.Close(context.WithoutCancel(ctx)) }
-	for _, q := range []string{"BEGIN", "SET LOCAL idle_in_transaction_session_timeout = 0", fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", openLock)} {
+	for _, q := range []string{"BEGIN", sqlNoIdleEnd, strings.ReplaceAll(sqlLock, "?", strconv.Itoa(openLock))} {
 		if _, err := conn.Exec(ctx, q); err != nil {
 			unlock()
 			return nil, err
@@ -208,9 +210,4 @@ func (s *Store) free() (string, []any) {
 		return "holder NOT IN (" + s.pg.living() + ")", nil
 	}
 	return "holder <> ?", []any{s.Incarnation()}
-}
-
-// living is the query of the incarnations that are alive.
-func (p *postgres) living() string {
-	return "SELECT id FROM incarnations WHERE seen_at > now() - " + interval(p.age)
 }

@@ -29,16 +29,6 @@ func (b *keyBatch) add(w *writer, n int32, a *hook.Append, now time.Time) {
 	b.hash, b.request = append(b.hash, i.Hash[:]), append(b.request, i.Request[:])
 }
 
-// sqlKeys takes keys in their order, and gives what each stands for: what it is
-// taken for now, or was within the window.
-const sqlKeys = `INSERT INTO idempotency AS o (id, org_id, hash, request, message_id, status)
-	SELECT id, org_id, hash, request, message_id, 0 FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bigint[]) AS k (id, org_id, hash, request, message_id)
-	ORDER BY hash
-	ON CONFLICT (hash) DO UPDATE SET (id, org_id, request, message_id, status, answer) =
-		(SELECT excluded.id, excluded.org_id, excluded.request, excluded.message_id, excluded.status, excluded.answer WHERE o.id < $6
-		UNION ALL SELECT o.id, o.org_id, o.request, o.message_id, o.status, o.answer WHERE o.id >= $6)
-	RETURNING id, hash, request, message_id`
-
 // standing is what a key stands for after it was taken.
 type standing struct {
 	id, message int64

@@ -35,7 +35,7 @@ func (s *Store) Notify(ctx context.Context, kind string, key hook.Key) error {
 	if s.pg.polls.Load() {
 		return s.tellByTable(ctx, kind, key)
 	}
-	if _, err := s.write.ExecContext(ctx, "SELECT pg_notify(?, ?)", channel, kind+":"+strconv.FormatInt(int64(key), 10)); err != nil {
+	if _, err := s.write.ExecContext(ctx, sqlNotify, channel, kind+":"+strconv.FormatInt(int64(key), 10)); err != nil {
 		return fmt.Errorf("notify: %w", err)
 	}
 	return nil

@@ -34,8 +34,7 @@ func (s *Store) tellByTable(ctx context.Context, kind string, key hook.Key) erro
 	defer cancel()
 	var id [8]byte
 	rand.Read(id[:])
-	const q = "INSERT INTO notices (at, id, kind, key) VALUES (clock_timestamp(), ?, ?, ?)"
-	if _, err := s.write.ExecContext(ctx, q, int64(binary.BigEndian.Uint64(id[:])>>1), kind, key); err != nil {
+	if _, err := s.write.ExecContext(ctx, sqlTell, int64(binary.BigEndian.Uint64(id[:])>>1), kind, key); err != nil {
 		return fmt.Errorf("notify: %w", err)
 	}
 	return nil
@@ -65,7 +64,7 @@ func (s *Store) poll(ctx context.Context, heard func(kind string, key hook.Key))
 		known = now
 		if time.Since(swept) > noticeAge {
 			swept = time.Now()
-			if _, err := s.write.ExecContext(ctx, "DELETE FROM notices WHERE at < now() - "+interval(noticeAge)); err != nil {
+			if _, err := s.write.ExecContext(ctx, sqlForgetNotices()); err != nil {
 				return fmt.Errorf("forget notices: %w", err)
 			}
 		}
@@ -91,5 +90,5 @@ func (s *Store) notices(ctx context.Context) ([]told, error) {
 		err = row.Scan(&t.id, &t.kind, &t.key)
 		return t, err
 	}
-	return readRows(ctx, s.read, scan, "notices", "SELECT id, kind, key FROM notices WHERE at > now() - "+interval(lookBack)+" ORDER BY at, id")
+	return readRows(ctx, s.read, scan, "notices", sqlNotices())
 }

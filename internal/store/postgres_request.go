@@ -75,14 +75,6 @@ func (s *Store) tryRequest(ctx context.Context, hash hook.Hash) (try hook.Key, k
 	return try, known, answered, nil
 }
 
-// sqlTakeRequest takes a hash, a try and an incarnation. What this incarnation has
-// already is left over: its process asks for a key once at a time.
-func (p *postgres) sqlTakeRequest() string {
-	return `INSERT INTO requests AS r (hash, id, holder) SELECT CAST(?1 AS BYTEA), CAST(?2 AS BIGINT), id FROM (` + p.living() + ` AND id = ?3) AS self
-		ON CONFLICT (hash) DO UPDATE SET id = excluded.id, holder = excluded.holder
-			WHERE r.holder = excluded.holder OR r.holder NOT IN (` + p.living() + `)`
-}
-
 func dropRequest(ctx context.Context, tx *sql.Conn, hash hook.Hash, try hook.Key) error {
 	_, err := tx.ExecContext(ctx, "DELETE FROM requests WHERE hash = ? AND id = ?", hash[:], try)
 	return err
