@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/internal/seal"
@@ -269,5 +272,29 @@ func TestNodesThatDoNotListenAreWoken(t *testing.T) {
 	rec.next(t)
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("delivered %v after the node was told", took)
+	}
+}
+
+// A store that does not answer is no reason to hold what an endpoint is to get.
+func TestAnEndpointGoesOnWhileItsSecretsCannotBeRead(t *testing.T) {
+	t.Parallel()
+	h := twoNodes(t)[0]
+	rec := h.receiver(http.StatusOK)
+	app := h.app("a")
+	id, _ := h.subscribe(app, map[string]any{"url": rec.URL})
+	at := "/api/v1/app/" + app + "/endpoint/" + id
+	conn, err := pgx.Connect(t.Context(), h.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), "ALTER TABLE secrets RENAME TO hidden"); err != nil {
+		t.Fatal(err)
+	}
+	h.must(http.StatusOK, "PATCH", at, `{"description":"new"}`)
+	h.must(http.StatusAccepted, "POST", "/api/v1/app/"+app+"/msg", `{"eventType":"t","payload":{}}`)
+	rec.next(t)
+	if _, err := conn.Exec(t.Context(), "ALTER TABLE hidden RENAME TO secrets"); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -69,7 +69,7 @@ func (s *Store) liveSecrets(ctx context.Context, where string, args ...any) (map
 	q := "SELECT owner_id, id, value, sealed, coalesce(expires_at, 0) FROM secrets WHERE " + where + " AND (expires_at IS NULL OR expires_at > ?) ORDER BY id DESC"
 	rows, err := s.read.QueryContext(ctx, q, args...)
 	if err != nil {
-		return nil, fmt.Errorf("read secrets: %w", err)
+		return nil, storeError("read secrets", err)
 	}
 	defer rows.Close()
 	byOwner := map[hook.Key][]hook.LiveSecret{}
@@ -89,7 +89,7 @@ func (s *Store) liveSecrets(ctx context.Context, where string, args ...any) (map
 		byOwner[owner] = append(byOwner[owner], x)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read secrets: %w", err)
+		return nil, storeError("read secrets", err)
 	}
 	return byOwner, nil
 }
