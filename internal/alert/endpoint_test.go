@@ -33,7 +33,7 @@ func TestChangesOfEndpointsAreTold(t *testing.T) {
 		w.hooks.wants = c.wants
 		before, after := e, e
 		before.State, after.State, after.Reason = c.before, c.after, hook.DisabledByHand
-		if _, err := w.UpdateEndpoint(t.Context(), after); err != nil {
+		if _, err := w.UpdateEndpoint(t.Context(), after, hook.SecretChange{}); err != nil {
 			t.Fatal(err)
 		}
 		a.EndpointChanged(t.Context(), before, after)
@@ -114,7 +114,7 @@ func TestADisabledEndpointIsToldOfOnce(t *testing.T) {
 	a.EndpointDisabled(e, "it answered 410 Gone", since)
 	a.Drain(t.Context())
 	w.expect("disabled after it was enabled", "endpoint.enabled", "endpoint.disabled")
-	if _, err := w.UpdateEndpoint(t.Context(), e); err != nil { // which is enabled
+	if _, err := w.UpdateEndpoint(t.Context(), e, hook.SecretChange{}); err != nil { // which is enabled
 		t.Fatal(err)
 	}
 	a.EndpointEnabled(e)

@@ -127,7 +127,7 @@ func (h *harness) raiseAll(rec *receiver) int {
 	ingest := hook.Endpoint{ID: h.key(hook.KindEndpoint, h.must(http.StatusOK, "GET", own, nil)["id"].(string)), Org: org, App: h.key(hook.KindApplication, x["appId"].(string)), UID: "kyc", URL: "https://example.com/", OfSource: true}
 	failed := customer
 	failed.State, failed.Reason = hook.Disabled, "it failed for five days"
-	if _, err := h.server.API().Store.UpdateEndpoint(ctx, failed); err != nil {
+	if _, err := h.server.API().Store.UpdateEndpoint(ctx, failed, hook.SecretChange{}); err != nil {
 		h.t.Fatal(err)
 	}
 	alerts.EndpointDisabled(customer, failed.Reason, since)
@@ -223,7 +223,7 @@ func (h *harness) change(app, endpoint string, f func(*hook.Endpoint)) {
 	e, err := s.Endpoint(h.t.Context(), h.key(hook.KindApplication, app), h.key(hook.KindEndpoint, endpoint))
 	if err == nil {
 		f(&e)
-		_, err = s.UpdateEndpoint(h.t.Context(), e)
+		_, err = s.UpdateEndpoint(h.t.Context(), e, hook.SecretChange{})
 	}
 	if err := errors.Join(err, s.Close()); err != nil {
 		h.t.Fatal(err)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -179,25 +180,32 @@ func (a *API) putApplication(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	if err := notHidden(x); err != nil {
-		return nil, err
-	}
-	throttle := x.Throttle
-	if err := in.Body.into(&x); err != nil {
-		return nil, err
-	}
-	x, err = a.updateApplication(ctx, x, throttle)
+	x, err = a.editApplication(ctx, x, in.Body.into)
 	return answerWith(http.StatusOK, a.applicationOut(x)), err
 }
 
-// updateApplication keeps what an application became. throttle is the one that it had.
-func (a *API) updateApplication(ctx context.Context, x hook.Application, throttle int) (hook.Application, error) {
-	x, err := a.Store.UpdateApplication(ctx, x)
-	a.apps.clear()
+// editApplication changes an application as it is now.
+func (a *API) editApplication(ctx context.Context, x hook.Application, change func(*hook.Application) error) (hook.Application, error) {
+	defer a.apps.clear()
+	org, id, throttle := x.Org, x.ID, x.Throttle
+	err := a.edit(ctx, fmt.Sprint("application ", id), func() (err error) {
+		if x, err = a.Store.Application(ctx, org, id); err != nil {
+			return err
+		}
+		if err := notHidden(x); err != nil {
+			return err
+		}
+		throttle = x.Throttle
+		if err := change(&x); err != nil {
+			return err
+		}
+		x, err = a.Store.UpdateApplication(ctx, x)
+		return err
+	})
 	if err != nil || x.Throttle == throttle {
 		return x, err
 	}
-	return x, a.Runtime.AppChanged(ctx, x.ID)
+	return x, a.Runtime.AppChanged(ctx, id)
 }
 
 // notHidden refuses to change what belongs to a source.
@@ -216,30 +224,27 @@ func (a *API) patchApplication(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	if err := notHidden(x); err != nil {
-		return nil, err
+	x, err = a.editApplication(ctx, x, in.Body.into)
+	return answerWith(http.StatusOK, a.applicationOut(x)), err
+}
+
+func (in *ApplicationPatch) into(x *hook.Application) error {
+	if in.Name != nil {
+		x.Name = *in.Name
 	}
-	throttle := x.Throttle
-	if in.Body.Name != nil {
-		x.Name = *in.Body.Name
-	}
-	in.Body.RateLimit.into(&x.Throttle)
-	in.Body.ThrottleRate.into(&x.Throttle)
-	in.Body.UID.into(&x.UID)
-	if in.Body.Metadata != nil {
-		x.Metadata = in.Body.Metadata
+	in.RateLimit.into(&x.Throttle)
+	in.ThrottleRate.into(&x.Throttle)
+	in.UID.into(&x.UID)
+	if in.Metadata != nil {
+		x.Metadata = in.Metadata
 	}
 	if err := checkUID(x.UID, hook.KindApplication); err != nil {
-		return nil, err
+		return err
 	}
 	if err := checkText("name", x.Name, 1024); err != nil {
-		return nil, err
+		return err
 	}
-	if err := checkMetadata(x.Metadata); err != nil {
-		return nil, err
-	}
-	x, err = a.updateApplication(ctx, x, throttle)
-	return answerWith(http.StatusOK, a.applicationOut(x)), err
+	return checkMetadata(x.Metadata)
 }
 
 func (a *API) deleteApplication(ctx context.Context, in *struct{ AppPath }) (*None, error) {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -368,26 +369,34 @@ func (a *API) putEndpoint(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	e, err = a.edit(ctx, e, in.Body.Signature, in.Body.into)
+	e, err = a.editEndpoint(ctx, e, in.Body.Signature, in.Body.into)
 	return answerWith(http.StatusOK, a.endpointOut(e)), err
 }
 
-// edit changes an endpoint as it is now, while nobody else on this node does: who
-// changed what he read a moment ago would take back what others did since.
-func (a *API) edit(ctx context.Context, e hook.Endpoint, s *SignatureIn, change func(*hook.Endpoint) error) (hook.Endpoint, error) {
-	defer a.alone("endpoint", e.ID)()
-	before, err := a.Store.Endpoint(ctx, e.App, e.ID)
+// editEndpoint changes an endpoint as it is now and puts it to work.
+func (a *API) editEndpoint(ctx context.Context, e hook.Endpoint, s *SignatureIn, change func(*hook.Endpoint) error) (hook.Endpoint, error) {
+	app, id := e.App, e.ID
+	err := a.edit(ctx, fmt.Sprint("endpoint ", id), func() error {
+		before, err := a.Store.Endpoint(ctx, app, id)
+		if err != nil {
+			return err
+		}
+		e = before
+		if err := change(&e); err != nil {
+			return err
+		}
+		if e, err = a.changeEndpoint(ctx, before, e, s); err == nil {
+			a.Alerts.EndpointChanged(ctx, before, e)
+		}
+		return err
+	})
 	if err != nil {
 		return e, err
 	}
-	e = before
-	if err := change(&e); err != nil {
-		return e, err
-	}
-	return a.changeEndpoint(ctx, before, e, s)
+	return e, a.Runtime.AppChanged(ctx, e.App)
 }
 
-// changeEndpoint checks and keeps what an endpoint became, and puts it to work.
+// changeEndpoint checks and keeps what an endpoint became.
 func (a *API) changeEndpoint(ctx context.Context, before, e hook.Endpoint, s *SignatureIn) (hook.Endpoint, error) {
 	if before.ManagedByFile {
 		return e, errManaged("endpoint")
@@ -404,25 +413,18 @@ func (a *API) changeEndpoint(ctx context.Context, before, e hook.Endpoint, s *Si
 	if err := a.check(ctx, &e); err != nil {
 		return e, err
 	}
-	var secret hook.Secret
+	var secrets hook.SecretChange
 	if before.SchemeName != e.SchemeName || s != nil && s.Secret != nil {
 		if !caller(ctx).may(accessManageSecret) {
 			return e, hook.Errorf(hook.CodeDenied, "this token may not change the signature of an endpoint")
 		}
-		var err error
-		if secret, err = a.firstSecret(&e, nil, s); err != nil {
+		secret, err := a.firstSecret(&e, nil, s)
+		if err != nil {
 			return e, err
 		}
+		secrets = hook.SecretChange{Replace: true, List: []hook.Secret{secret}}
 	}
-	e, err := a.Store.UpdateEndpoint(ctx, e)
-	if err == nil && secret != "" {
-		err = a.Store.SetSecrets(ctx, e.Org, e.ID, []hook.Secret{secret})
-	}
-	if err != nil {
-		return e, err
-	}
-	a.Alerts.EndpointChanged(ctx, before, e)
-	return e, a.Runtime.AppChanged(ctx, e.App)
+	return a.Store.UpdateEndpoint(ctx, e, secrets)
 }
 
 // origin is what of a URL says who gets a request.
@@ -450,7 +452,7 @@ func (a *API) patchEndpoint(ctx context.Context, in *struct {
 	if in.Body.Signature.Set && !in.Body.Signature.Null {
 		s = &in.Body.Signature.Value
 	}
-	e, err = a.edit(ctx, e, s, in.Body.into)
+	e, err = a.editEndpoint(ctx, e, s, in.Body.into)
 	return answerWith(http.StatusOK, a.endpointOut(e)), err
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -116,20 +117,23 @@ func (a *API) rotateSecret(ctx context.Context, e hook.Endpoint, in EndpointSecr
 	if e.ManagedByFile {
 		return errManaged("endpoint")
 	}
-	defer a.alone("endpoint", e.ID)()
-	e, err := a.Store.Endpoint(ctx, e.App, e.ID) // its scheme may have been changed
-	if err != nil {
-		return err
-	}
-	fresh, err := a.Runtime.EndpointSecret(e.SchemeName, hook.Secret(value(in.Key)))
-	if err != nil {
-		return invalid(err.Error(), "body", "key")
-	}
 	grace := defaultGrace
 	if in.GracePeriodSeconds != nil {
 		grace = time.Duration(*in.GracePeriodSeconds) * time.Second
 	}
-	if err := a.Store.RotateSecret(ctx, e.Org, e.ID, fresh, grace, time.Now()); err != nil {
+	err := a.edit(ctx, fmt.Sprint("endpoint ", e.ID), func() error {
+		e, err := a.Store.Endpoint(ctx, e.App, e.ID) // its scheme may have been changed
+		if err != nil {
+			return err
+		}
+		fresh, err := a.Runtime.EndpointSecret(e.SchemeName, hook.Secret(value(in.Key)))
+		if err != nil {
+			return invalid(err.Error(), "body", "key")
+		}
+		_, err = a.Store.UpdateEndpoint(ctx, e, hook.SecretChange{Fresh: fresh, Grace: grace, At: time.Now()})
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	return a.Runtime.AppChanged(ctx, e.App)
@@ -152,7 +156,7 @@ func (a *API) setHeaders(ctx context.Context, e hook.Endpoint, headers map[strin
 	if err != nil {
 		return err
 	}
-	_, err = a.edit(ctx, e, nil, func(e *hook.Endpoint) error {
+	_, err = a.editEndpoint(ctx, e, nil, func(e *hook.Endpoint) error {
 		e.Headers = list
 		return nil
 	})
@@ -160,7 +164,7 @@ func (a *API) setHeaders(ctx context.Context, e hook.Endpoint, headers map[strin
 }
 
 func (a *API) patchHeaders(ctx context.Context, e hook.Endpoint, in EndpointHeadersPatchIn) error {
-	_, err := a.edit(ctx, e, nil, func(e *hook.Endpoint) (err error) {
+	_, err := a.editEndpoint(ctx, e, nil, func(e *hook.Endpoint) (err error) {
 		e.Headers, err = in.merged(e.Headers)
 		return err
 	})

@@ -96,10 +96,8 @@ func (a *API) importEnvironment(ctx context.Context, in *struct{ Body Environmen
 	if settings == org.Settings {
 		return nil, nil
 	}
-	if err := a.Store.SetOrgSettings(ctx, org.ID, settings); err != nil {
-		return nil, err
-	}
-	return nil, a.Runtime.OrgChanged(ctx, org.ID)
+	_, err = a.editSettings(ctx, func(s hook.OrgSettings) (hook.OrgSettings, error) { return settingsFrom(s, in.Body.Settings) })
+	return nil, err
 }
 
 // settingsFrom are settings after an import. Those that are not ours are ignored.

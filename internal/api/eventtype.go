@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -237,15 +238,18 @@ func (a *API) patchEventType(ctx context.Context, in *struct {
 	EventTypePath
 	Body EventTypePatch
 }) (*Body[EventTypeOut], error) {
-	t, err := a.eventType(ctx, in.Name)
-	if err != nil {
-		return nil, err
-	}
-	in.Body.into(&t)
-	if err := checkEventType(&t); err != nil {
-		return nil, err
-	}
-	t, err = a.Store.UpdateEventType(ctx, t)
+	var t hook.EventType
+	err := a.edit(ctx, fmt.Sprint("event type ", caller(ctx).Org, in.Name), func() (err error) {
+		if t, err = a.eventType(ctx, in.Name); err != nil {
+			return err
+		}
+		in.Body.into(&t)
+		if err := checkEventType(&t); err != nil {
+			return err
+		}
+		t, err = a.Store.UpdateEventType(ctx, t)
+		return err
+	})
 	return answerWith(http.StatusOK, eventTypeOut(t, true)), err
 }
 

@@ -59,13 +59,20 @@ func (a *API) importOpenAPI(ctx context.Context, in *struct{ Body EventTypeImpor
 	if err != nil {
 		return nil, err
 	}
-	changed, err := a.changedBy(ctx, types, in.Body.ReplaceAll)
-	if err != nil {
-		return nil, err
-	}
 	out := EventTypeImportOpenAPIOutData{Modified: []string{}}
+	err = a.edit(ctx, fmt.Sprint("event types ", caller(ctx).Org), func() error { return a.importTypes(ctx, types, &in.Body, &out) })
+	return answer(EventTypeImportOpenAPIOut{out}), err
+}
+
+// importTypes makes the event types of a document those of the organization, or says in
+// out what that would modify. Those that it has modified it does not modify again.
+func (a *API) importTypes(ctx context.Context, types []hook.EventType, in *EventTypeImportOpenAPIIn, out *EventTypeImportOpenAPIOutData) error {
+	changed, err := a.changedBy(ctx, types, in.ReplaceAll)
+	if err != nil {
+		return err
+	}
 	for _, t := range changed {
-		if in.Body.DryRun {
+		if in.DryRun {
 			out.ToModify = append(out.ToModify, EventTypeFromOpenAPI{
 				Name: t.Name, Description: t.Description, Schemas: Object(t.Schemas), Deprecated: t.Deprecated, GroupName: pointer(t.GroupName),
 				FeatureFlags: t.FeatureFlags, Archived: t.Archived,
@@ -73,11 +80,11 @@ func (a *API) importOpenAPI(ctx context.Context, in *struct{ Body EventTypeImpor
 			continue
 		}
 		if _, err := a.Store.PutEventType(ctx, t); err != nil {
-			return nil, err
+			return err
 		}
 		out.Modified = append(out.Modified, t.Name)
 	}
-	return answer(EventTypeImportOpenAPIOut{out}), nil
+	return nil
 }
 
 // openAPI reads the document of a request in either of its forms.
@@ -158,7 +165,7 @@ func (a *API) changedBy(ctx context.Context, types []hook.EventType, replaceAll 
 	for _, t := range types {
 		old, known := there[t.Name]
 		delete(there, t.Name)
-		t.Org = caller(ctx).Org
+		t.Org, t.UpdatedAt = caller(ctx).Org, old.UpdatedAt
 		if t.GroupName == "" {
 			t.GroupName = old.GroupName
 		}

@@ -124,7 +124,7 @@ func invalid(message string, loc ...string) error {
 
 // statuses are the HTTP statuses of our error codes.
 var statuses = map[hook.Code]int{
-	hook.CodeInvalid: http.StatusUnprocessableEntity, hook.CodeNotFound: http.StatusNotFound, hook.CodeConflict: http.StatusConflict,
+	hook.CodeInvalid: http.StatusUnprocessableEntity, hook.CodeNotFound: http.StatusNotFound, hook.CodeConflict: http.StatusConflict, hook.CodeStale: http.StatusConflict,
 	hook.CodeTooLarge: http.StatusRequestEntityTooLarge, hook.CodeUnavailable: http.StatusServiceUnavailable,
 	hook.CodeDenied: http.StatusForbidden, hook.CodeUnknown: http.StatusUnauthorized,
 }

@@ -29,7 +29,13 @@ type harness struct {
 	server *server.Server
 	stop   func()
 	token  string // of the organization that requests are made for
+	// database is the URL of the one that it shares with others; empty for none.
+	database string
+	polls    bool // tells others through a table
 }
+
+// masterKey is that of nodes.
+const masterKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 const jwtSecret = "a secret of the tests, long enough"
 
@@ -48,6 +54,12 @@ func (h *harness) start() {
 	cfg.Listen, cfg.Data, cfg.JWTSecret = "127.0.0.1:0", h.dir, jwtSecret
 	cfg.ControlSocket = filepath.Join(h.dir, "c.sock")
 	cfg.ShutdownTimeout = time.Second
+	if h.polls {
+		cfg.DatabaseNotify = config.NotifyPoll
+	}
+	if h.database != "" {
+		cfg.DatabaseURL, cfg.MasterKey = hook.Secret(h.database), masterKey
+	}
 	var loopback config.Network
 	if err := loopback.UnmarshalText([]byte("127.0.0.0/8")); err != nil {
 		h.t.Fatal(err)

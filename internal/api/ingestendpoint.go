@@ -189,7 +189,7 @@ func (a *API) putIngestEndpoint(ctx context.Context, in *struct {
 		return nil, err
 	}
 	in.Body.UID = keptUID(in.Body.UID, in.EndpointID, hook.KindEndpoint)
-	e, err = a.edit(ctx, e, in.Body.Signature, in.Body.into)
+	e, err = a.editEndpoint(ctx, e, in.Body.Signature, in.Body.into)
 	return answerWith(http.StatusOK, a.ingestEndpointOut(e)), err
 }
 

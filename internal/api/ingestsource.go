@@ -2,7 +2,7 @@ package api
 
 import (
 	"context"
-	"encoding/binary"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -170,26 +170,6 @@ func (a *API) ownSource(ctx context.Context, ref string) (hook.Source, error) {
 	return x, err
 }
 
-// alone keeps other changes of one row away until done is called.
-func (a *API) alone(kind string, id hook.Key) (done func()) {
-	var key hook.Hash
-	copy(key[:8], kind)
-	binary.BigEndian.PutUint64(key[8:], uint64(id))
-	return a.flight.enter(key)
-}
-
-// aloneWithSource finds a source that may be changed, and keeps other changes of
-// it away until done is called: a row and its secrets are two writes, and what
-// runs must never be made of the one without the other.
-func (a *API) aloneWithSource(ctx context.Context, ref string) (x hook.Source, done func(), err error) {
-	if x, err = a.ownSource(ctx, ref); err != nil {
-		return x, func() {}, err
-	}
-	done = a.alone("source", x.ID)
-	x, err = a.Store.Source(ctx, x.Org, x.ID) // it may have been changed meanwhile
-	return x, done, err
-}
-
 func (a *API) listSources(ctx context.Context, in *OrderedIn) (*Body[ListOut[IngestSourceOut]], error) {
 	p, back, err := a.page(in.ListIn, hook.KindSource, in.Order == "ascending")
 	if err != nil {
@@ -260,8 +240,7 @@ func (a *API) putSource(ctx context.Context, in *struct {
 	SourcePath
 	Body IngestSourceIn
 }) (*Body[IngestSourceOut], error) {
-	x, done, err := a.aloneWithSource(ctx, in.SourceID)
-	defer done()
+	x, err := a.ownSource(ctx, in.SourceID)
 	in.Body.UID = keptUID(in.Body.UID, in.SourceID, hook.KindSource)
 	if isNotFound(err) && !strings.HasPrefix(in.SourceID, string(hook.KindSource)) {
 		return a.makeSource(ctx, &in.Body)
@@ -269,29 +248,33 @@ func (a *API) putSource(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	before := x.Provider
-	if err := in.Body.into(&x); err != nil {
-		return nil, err
-	}
-	if err := a.checkSettings(&x); err != nil {
-		return nil, err
-	}
-	change, err := a.secretChange(ctx, &in.Body, &x, before)
+	org, id := x.Org, x.ID
+	err = a.edit(ctx, fmt.Sprint("source ", id), func() (err error) {
+		if x, err = a.Store.Source(ctx, org, id); err != nil {
+			return err
+		}
+		before := x.Provider
+		if err := in.Body.into(&x); err != nil {
+			return err
+		}
+		if err := a.checkSettings(&x); err != nil {
+			return err
+		}
+		secrets, err := a.secretChange(ctx, &in.Body, &x, before)
+		if err != nil {
+			return err
+		}
+		x, err = a.Store.UpdateSource(ctx, x, secrets)
+		return err
+	})
 	if err != nil {
-		return nil, err
-	}
-	if x, err = a.Store.UpdateSource(ctx, x); err != nil {
-		return nil, err
-	}
-	if err := change(ctx); err != nil {
 		return nil, err
 	}
 	return a.changedSource(ctx, http.StatusOK, x)
 }
 
 func (a *API) deleteSource(ctx context.Context, in *struct{ SourcePath }) (*None, error) {
-	x, done, err := a.aloneWithSource(ctx, in.SourceID)
-	defer done()
+	x, err := a.ownSource(ctx, in.SourceID)
 	if err != nil {
 		return nil, err
 	}
@@ -306,8 +289,7 @@ func (a *API) deleteSource(ctx context.Context, in *struct{ SourcePath }) (*None
 }
 
 func (a *API) rotateSourceToken(ctx context.Context, in *struct{ SourcePath }) (*Body[RotateTokenOut], error) {
-	x, done, err := a.aloneWithSource(ctx, in.SourceID)
-	defer done()
+	x, err := a.ownSource(ctx, in.SourceID)
 	if err != nil {
 		return nil, err
 	}

@@ -198,37 +198,33 @@ func (a *API) checkSource(provider string, secrets []hook.Secret, in *IngestSour
 // mostSecrets is how many secrets of a source are valid at once.
 const mostSecrets = 10
 
-// secretChange decides what a PUT does to the secrets of a source, and gives it
-// back as a deed to be done once the source itself is kept. before is the provider
-// that it had.
-func (a *API) secretChange(ctx context.Context, in *IngestSourceIn, x *hook.Source, before string) (func(context.Context) error, error) {
+// secretChange decides what a PUT does to the secrets of a source. before is the
+// provider that it had.
+func (a *API) secretChange(ctx context.Context, in *IngestSourceIn, x *hook.Source, before string) (change hook.SecretChange, err error) {
 	given, err := in.given()
 	if err != nil {
-		return nil, err
+		return change, err
 	}
-	nothing := func(context.Context) error { return nil }
 	other := x.Provider != before // whose secrets are of no use to the new one
 	if len(given) == 0 && in.Secrets == nil && !other {
-		return nothing, nil
+		return change, nil
 	}
 	if err := a.checkSource(x.Provider, given, in); err != nil {
-		return nil, err
+		return change, err
 	}
 	if in.Secrets != nil || other {
-		return func(ctx context.Context) error { return a.Store.SetSecrets(ctx, x.Org, x.ID, given) }, nil
+		return hook.SecretChange{Replace: true, List: given}, nil
 	}
 	now := time.Now()
 	live, err := a.Store.Secrets(ctx, x.ID, now)
 	if err != nil {
-		return nil, err
+		return change, err
 	}
 	if len(live) > 0 && live[0].Value == given[0] {
-		return nothing, nil
+		return change, nil
 	}
 	if len(live) >= mostSecrets {
-		return nil, invalid("10 secrets are valid at once already, the most there may be; wait until one expires, or set all of them with secrets", "body", "config", "secret")
+		return change, invalid("10 secrets are valid at once already, the most there may be; wait until one expires, or set all of them with secrets", "body", "config", "secret")
 	}
-	return func(ctx context.Context) error {
-		return a.Store.RotateSecret(ctx, x.Org, x.ID, given[0], defaultGrace, now)
-	}, nil
+	return hook.SecretChange{Fresh: given[0], Grace: defaultGrace, At: now}, nil
 }

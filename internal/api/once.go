@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/sigpost/sigpost/internal/hook"
 )
@@ -18,7 +19,8 @@ import (
 // A POST that carries an idempotency key is done once: the same request again
 // gets the first answer, another one under the same key a 409. For messages the
 // key is kept in the transaction that keeps the message, so no crash can come
-// between; for others, the answer is kept when it was a success.
+// between; for others, the answer is kept when it was a success, and until then the
+// store knows that the request is being done, so that no other node does it too.
 
 const (
 	longestKey  = 256
@@ -54,34 +56,67 @@ func (a *API) once(w http.ResponseWriter, r *http.Request, c *Caller, key string
 		a.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), idempotencyKey{}, &i)))
 		return
 	}
-	leave := a.flight.enter(i.Hash)
+	if err := a.onlyOnce(w, r, c, &i); err != nil {
+		a.fail(w, r, err)
+	}
+}
+
+// underWay is how long a request waits for an equal one to be answered.
+const underWay = 15 * time.Second
+
+var errUnderWay = hook.Errorf(hook.CodeUnavailable, "an equal request with this idempotency key is under way; send it again in a moment")
+
+// onlyOnce does a request unless it was done before; an error is not yet answered.
+// Equal requests wait for each other, here in flight and across nodes in the store.
+func (a *API) onlyOnce(w http.ResponseWriter, r *http.Request, c *Caller, i *hook.Idempotency) error {
+	ctx, cancel := context.WithTimeout(r.Context(), underWay)
+	defer cancel()
+	leave := a.flight.enter(ctx, i.Hash)
+	if leave == nil {
+		return errUnderWay
+	}
 	defer leave()
-	known, found, err := a.Store.Idempotent(r.Context(), i.Hash)
+	known, answered, err := a.Store.BeginRequest(ctx, i)
 	switch {
 	case err != nil:
-		a.fail(w, r, err)
-	case found && (known.Request != i.Request || known.Message != 0):
-		a.fail(w, r, errKeyReused)
-	case found:
-		replay(w, known)
+		return err
+	case !answered:
+		rec := a.first(w, r, c, *i)
+		w.WriteHeader(rec.status)
+		w.Write(rec.body.Bytes())
+	case known.Request != i.Request || known.Message != 0:
+		return errKeyReused
 	default:
-		a.first(w, r, c, i)
+		replay(w, known)
 	}
+	return nil
 }
 
 var errKeyReused = hook.Errorf(hook.CodeConflict, "the idempotency key was used with another request; each request needs a key of its own")
 
-// first runs a request and keeps its answer when it was a success.
-func (a *API) first(w http.ResponseWriter, r *http.Request, c *Caller, i hook.Idempotency) {
+// first runs a request and keeps its answer when it was a success; else the key is
+// free again, also after a panic.
+func (a *API) first(w http.ResponseWriter, r *http.Request, c *Caller, i hook.Idempotency) *recorder {
 	rec := &recorder{header: w.Header(), status: http.StatusOK}
+	ctx := context.WithoutCancel(r.Context()) // what was done was done, though nobody waits
+	kept := false
+	defer func() {
+		if kept {
+			return
+		}
+		if err := a.Store.DropRequest(ctx, i); err != nil {
+			a.Log.WarnContext(ctx, "idempotency key not free yet", "path", r.URL.Path, "error", err)
+		}
+	}()
 	a.mux.ServeHTTP(rec, r)
 	if rec.status < 300 {
-		if err := a.Store.KeepAnswer(r.Context(), c.Org, i, rec.status, rec.body.Bytes()); err != nil {
-			a.Log.WarnContext(r.Context(), "idempotency key not kept", "path", r.URL.Path, "error", err)
+		err := a.Store.KeepAnswer(ctx, c.Org, i, rec.status, rec.body.Bytes())
+		if err != nil {
+			a.Log.WarnContext(ctx, "idempotency key not kept", "path", r.URL.Path, "error", err)
 		}
+		kept = err == nil
 	}
-	w.WriteHeader(rec.status)
-	w.Write(rec.body.Bytes())
+	return rec
 }
 
 func replay(w http.ResponseWriter, known hook.Answer) {
@@ -145,8 +180,9 @@ type flight struct {
 	under map[hook.Hash]chan struct{}
 }
 
-// enter waits until nobody else runs under key. Call leave at the end.
-func (f *flight) enter(key hook.Hash) (leave func()) {
+// enter waits until nobody else runs under key. Call leave at the end; it is nil when
+// ctx ended first.
+func (f *flight) enter(ctx context.Context, key hook.Hash) (leave func()) {
 	for {
 		f.mu.Lock()
 		other, busy := f.under[key]
@@ -165,6 +201,10 @@ func (f *flight) enter(key hook.Hash) (leave func()) {
 			}
 		}
 		f.mu.Unlock()
-		<-other
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-other:
+		}
 	}
 }

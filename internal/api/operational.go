@@ -216,6 +216,6 @@ func (a *API) putOperational(ctx context.Context, in *struct {
 		return nil, err
 	}
 	in.Body.UID = keptUID(in.Body.UID, in.EndpointID, hook.KindEndpoint)
-	e, err = a.edit(ctx, e, nil, in.Body.into)
+	e, err = a.editEndpoint(ctx, e, nil, in.Body.into)
 	return answerWith(http.StatusOK, a.operationalOut(e)), err
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/sigpost/sigpost/internal/hook"
@@ -79,28 +80,37 @@ func (a *API) readOrganization(ctx context.Context, _ *struct{}) (*Body[Organiza
 }
 
 func (a *API) patchOrganization(ctx context.Context, in *struct{ Body OrganizationPatch }) (*Body[OrganizationOut], error) {
-	o, err := a.Store.Organization(ctx, caller(ctx).Org)
-	if err != nil {
-		return nil, err
+	o, err := a.editSettings(ctx, func(s hook.OrgSettings) (hook.OrgSettings, error) {
+		names := string(s.SignatureHeaders)
+		in.Body.SignatureHeaders.into(&names)
+		s.SignatureHeaders = hook.HeaderNames(names)
+		if err := in.Body.Retention.into("retention", &s.Retention); err != nil {
+			return s, err
+		}
+		return s, in.Body.SourceRetention.into("sourceRetention", &s.SourceRetention)
+	})
+	return answerWith(http.StatusOK, a.organizationOut(o)), err
+}
+
+// editSettings changes the settings of the caller's organization as they are now, and
+// lets what runs follow.
+func (a *API) editSettings(ctx context.Context, change func(hook.OrgSettings) (hook.OrgSettings, error)) (o hook.Organization, err error) {
+	same := false
+	err = a.edit(ctx, fmt.Sprint("organization ", caller(ctx).Org), func() error {
+		if o, err = a.Store.Organization(ctx, caller(ctx).Org); err != nil {
+			return err
+		}
+		was := o.Settings
+		if o.Settings, err = change(was); err != nil {
+			return err
+		}
+		if same = o.Settings == was; same {
+			return nil
+		}
+		return a.Store.SetOrgSettings(ctx, o.ID, was, o.Settings)
+	})
+	if err != nil || same {
+		return o, err
 	}
-	before := o.Settings
-	names := string(before.SignatureHeaders)
-	in.Body.SignatureHeaders.into(&names)
-	o.Settings.SignatureHeaders = hook.HeaderNames(names)
-	if err := in.Body.Retention.into("retention", &o.Settings.Retention); err != nil {
-		return nil, err
-	}
-	if err := in.Body.SourceRetention.into("sourceRetention", &o.Settings.SourceRetention); err != nil {
-		return nil, err
-	}
-	if o.Settings == before {
-		return answerWith(http.StatusOK, a.organizationOut(o)), nil
-	}
-	if err := a.Store.SetOrgSettings(ctx, o.ID, o.Settings); err != nil {
-		return nil, err
-	}
-	if o.Settings.SignatureHeaders == before.SignatureHeaders {
-		return answerWith(http.StatusOK, a.organizationOut(o)), nil
-	}
-	return answerWith(http.StatusOK, a.organizationOut(o)), a.Runtime.OrgChanged(ctx, o.ID)
+	return o, a.Runtime.OrgChanged(ctx, o.ID)
 }

@@ -31,13 +31,16 @@ type organizationStore interface {
 	// OrganizationByExternal makes it on first use.
 	OrganizationByExternal(ctx context.Context, external string) (hook.Organization, error)
 	Organizations(ctx context.Context) ([]hook.Organization, error)
-	SetOrgSettings(ctx context.Context, id hook.Key, s hook.OrgSettings) error
+	// SetOrgSettings refuses, with CodeStale, when the settings are not as they were.
+	SetOrgSettings(ctx context.Context, id hook.Key, was, s hook.OrgSettings) error
 }
 
 type applicationStore interface {
 	CreateApplication(ctx context.Context, a hook.Application) (hook.Application, error)
 	Application(ctx context.Context, org, id hook.Key) (hook.Application, error)
 	ApplicationByUID(ctx context.Context, org hook.Key, uid string) (hook.Application, error)
+	// UpdateApplication, UpdateEndpoint and others refuse, with CodeStale, what was
+	// changed since it was read.
 	UpdateApplication(ctx context.Context, a hook.Application) (hook.Application, error)
 	DeleteApplication(ctx context.Context, org, id hook.Key, now time.Time) error
 	Applications(ctx context.Context, org hook.Key, page hook.Page, f hook.AppFilter) ([]hook.Application, error)
@@ -47,7 +50,7 @@ type endpointStore interface {
 	CreateEndpoint(ctx context.Context, e hook.Endpoint, secret hook.Secret) (hook.Endpoint, error)
 	Endpoint(ctx context.Context, app, id hook.Key) (hook.Endpoint, error)
 	EndpointByUID(ctx context.Context, app hook.Key, uid string) (hook.Endpoint, error)
-	UpdateEndpoint(ctx context.Context, e hook.Endpoint) (hook.Endpoint, error)
+	UpdateEndpoint(ctx context.Context, e hook.Endpoint, secrets hook.SecretChange) (hook.Endpoint, error)
 	DeleteEndpoint(ctx context.Context, app, id hook.Key) error
 	ListEndpoints(ctx context.Context, app hook.Key, page hook.Page) ([]hook.Endpoint, error)
 	EndpointsOf(ctx context.Context, app hook.Key) ([]hook.Endpoint, error)
@@ -57,8 +60,6 @@ type endpointStore interface {
 type secretStore interface {
 	// Secrets are the live ones, the one in force first.
 	Secrets(ctx context.Context, owner hook.Key, now time.Time) ([]hook.LiveSecret, error)
-	RotateSecret(ctx context.Context, org, owner hook.Key, fresh hook.Secret, grace time.Duration, now time.Time) error
-	SetSecrets(ctx context.Context, org, owner hook.Key, list []hook.Secret) error
 }
 
 type messageStore interface {
@@ -78,7 +79,9 @@ type tokenStore interface {
 }
 
 type idempotencyStore interface {
-	// Idempotent is the answer kept for a key, of a request that made no message.
-	Idempotent(ctx context.Context, key hook.Hash) (hook.Answer, bool, error)
+	// BeginRequest gives the answer that was kept for a key, of a request that made no
+	// message, or lets this one be done: KeepAnswer or DropRequest ends it.
+	BeginRequest(ctx context.Context, i *hook.Idempotency) (known hook.Answer, answered bool, err error)
+	DropRequest(ctx context.Context, i hook.Idempotency) error
 	KeepAnswer(ctx context.Context, org hook.Key, i hook.Idempotency, status int, body []byte) error
 }

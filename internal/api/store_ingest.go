@@ -15,7 +15,7 @@ type ingestStore interface {
 	Source(ctx context.Context, org, id hook.Key) (hook.Source, error)
 	SourceByUID(ctx context.Context, org hook.Key, uid string) (hook.Source, error)
 	ListSources(ctx context.Context, org hook.Key, page hook.Page) ([]hook.Source, error)
-	UpdateSource(ctx context.Context, x hook.Source) (hook.Source, error)
+	UpdateSource(ctx context.Context, x hook.Source, secrets hook.SecretChange) (hook.Source, error)
 	DeleteSource(ctx context.Context, org, id hook.Key, now time.Time) error
 	// RotateSourceToken gives a source another URL; the old one stays valid for a while.
 	RotateSourceToken(ctx context.Context, org, id hook.Key, now time.Time) (hook.Source, error)

@@ -11,6 +11,7 @@ type eventTypeStore interface {
 	EventTypes(ctx context.Context, org hook.Key, after string, ascending bool, limit int, archived bool) ([]hook.EventType, error)
 	// CreateEventType revives an archived one; one that is not archived is CodeConflict.
 	CreateEventType(ctx context.Context, t hook.EventType) (hook.EventType, error)
+	// PutEventType refuses, with CodeStale, what was changed since it was read, if it was.
 	PutEventType(ctx context.Context, t hook.EventType) (made bool, err error)
 	UpdateEventType(ctx context.Context, t hook.EventType) (hook.EventType, error)
 	DeleteEventType(ctx context.Context, org hook.Key, name string, expunge bool) error

@@ -40,6 +40,7 @@ var serveFlags = []struct{ name, usage string }{
 	{"intake-listen", "further address that serves webhooks alone, for the public side"},
 	{"data", "data directory (default ./sigpost-data)"},
 	{"database-url", "PostgreSQL database that nodes share, postgres://… (default a file in the data directory)"},
+	{"database-notify", "how nodes tell each other what changed: listen, or poll behind a pooler such as PgBouncer (default listen)"},
 	{"public-url", "what the world sees of us, for the URLs that we show"},
 	{"allow-nets", "private networks that endpoints may be on, separated by commas"},
 	{"log-level", "debug, info, warn or error (default info)"},

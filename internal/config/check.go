@@ -42,6 +42,7 @@ func (l *loader) check() {
 		l.fault("jwt_secret", "has %d characters, and at least %d are needed; `openssl rand -hex 32` makes one", n, leastJWTSecret)
 	}
 	l.oneOf("signature_headers", c.SignatureHeaders, string(hook.HeadersWebhook), string(hook.HeadersSvix), string(hook.HeadersBoth))
+	l.oneOf("database_notify", c.DatabaseNotify, NotifyListen, NotifyPoll)
 	l.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	l.oneOf("log.format", c.Log.Format, "text", "json")
 	if c.ShutdownTimeout < time.Second || c.ShutdownTimeout > 10*time.Minute {

@@ -23,6 +23,9 @@ type Config struct {
 	// empty means the SQLite file in the data directory.
 	DatabaseURL     hook.Secret `yaml:"database_url"`
 	DatabaseURLFile string      `yaml:"database_url_file"`
+	// DatabaseNotify is how nodes that share a database tell each other: "listen", or
+	// "poll" where they cannot, as behind a pooler that gives a connection for one transaction.
+	DatabaseNotify string `yaml:"database_notify"`
 	// PublicURL is what the world sees of us.
 	PublicURL string `yaml:"public_url"`
 	// AllowNets are private networks that endpoints may be on.
@@ -148,6 +151,10 @@ const (
 	// SocketName is the name of the control socket in the data directory.
 	SocketName = "control.sock"
 
+	// NotifyListen and NotifyPoll are how nodes tell each other.
+	NotifyListen = "listen"
+	NotifyPoll   = "poll"
+
 	defaultListen   = "127.0.0.1:8080"
 	defaultShutdown = 15 * time.Second
 	defaultMaxBody  = 1 << 20
@@ -161,6 +168,7 @@ func Default() *Config {
 	return &Config{
 		Listen: defaultListen, Data: DefaultData, ControlSocket: filepath.Join(DefaultData, SocketName),
 		Log: Log{Level: "info", Format: "text"}, ShutdownTimeout: defaultShutdown, SignatureHeaders: string(hook.HeadersWebhook), Alerts: defaultAlerts(),
+		DatabaseNotify: NotifyListen,
 	}
 }
 

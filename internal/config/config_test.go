@@ -111,10 +111,13 @@ sources:
 func TestFlagsComeBeforeEnvironmentBeforeFile(t *testing.T) {
 	t.Parallel()
 	file := "listen: 127.0.0.1:1\ndata: /file\npublic_url: https://file.example\n"
-	env := map[string]string{"SIGPOST_DATA": "/env", "SIGPOST_PUBLIC_URL": "https://env.example", "SIGPOST_ALLOW_NETS": "10.0.0.0/8, ::1"}
+	env := map[string]string{"SIGPOST_DATABASE_NOTIFY": "poll", "SIGPOST_DATA": "/env", "SIGPOST_PUBLIC_URL": "https://env.example", "SIGPOST_ALLOW_NETS": "10.0.0.0/8, ::1"}
 	c, err := load(t, file, env, map[string]string{"public_url": "https://flag.example"})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if c.DatabaseNotify != NotifyPoll || Default().DatabaseNotify != NotifyListen {
+		t.Errorf("database_notify: %q", c.DatabaseNotify)
 	}
 	if c.Listen != "127.0.0.1:1" || c.Data != "/env" || c.PublicURL != "https://flag.example" || len(c.AllowNets) != 2 || c.ControlSocket != "/env/control.sock" {
 		t.Errorf("%+v", c)

@@ -38,6 +38,7 @@ func TestFaultsNameKeyValueAndWayOut(t *testing.T) {
 		"mask cuts address": {"allow_nets: [10.1.2.3/8]", `line 1: allow_nets[0]: "10.1.2.3/8" is no network, because its mask cuts the address; write 10.0.0.0/8 for the network or 10.1.2.3 for the address`},
 		"mapped network":    {"allow_nets: [\"::ffff:10.0.0.0/104\"]", `line 1: allow_nets[0]: "::ffff:10.0.0.0/104" is an IPv4 network in the form of IPv6; write it like 10.0.0.0/8`},
 		"size":              {source("veriff", "    secrets: [s]\n    max_body: 1MB\n"), `line 5: sources[0].max_body: "1MB" is not a size like 1048576, 512KiB or 1MiB`},
+		"how nodes tell":    {"database_notify: pol", `line 1: database_notify: "pol" is not one of listen, poll; did you mean "poll"?`},
 		"same listeners":    {"intake_listen: 127.0.0.1:8080", `line 1: intake_listen: "127.0.0.1:8080" is the address of listen, which serves everything; choose another, or leave intake_listen out`},
 		"name is a path":    {"sources:\n  - {name: .., provider: veriff, secrets: [s]}", `line 2: sources[0].name: ".." is not a name of 1 to 60 letters, digits, - _ and .`},
 		"no name":           {"sources:\n  - {provider: veriff, secrets: [s]}", `line 2: sources[0].name: is missing; give the source a name of letters, digits, - _ and .`},

@@ -53,6 +53,7 @@ var settings = []setting{
 	{"intake_listen", func(c *Config, v string) error { c.IntakeListen = v; return nil }},
 	{"data", func(c *Config, v string) error { c.Data = v; return nil }},
 	{"database_url", func(c *Config, v string) error { c.DatabaseURL = hook.Secret(v); return nil }},
+	{"database_notify", func(c *Config, v string) error { c.DatabaseNotify = v; return nil }},
 	{"public_url", func(c *Config, v string) error { c.PublicURL = v; return nil }},
 	{"allow_nets", func(c *Config, v string) (err error) { c.AllowNets, err = networks(v); return err }},
 	{"trusted_proxies", func(c *Config, v string) (err error) { c.TrustedProxies, err = networks(v); return err }},

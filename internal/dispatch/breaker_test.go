@@ -95,7 +95,7 @@ func TestBreakerRespectsRetryAfter(t *testing.T) {
 func TestPaceBoundsEverySecond(t *testing.T) {
 	t.Parallel()
 	for _, rate := range []int{1, 7, 100, 65535} {
-		p, now, n := newPace(rate), epoch, 0
+		p, now, n := newPace(rate, 1), epoch, 0
 		for now.Before(epoch.Add(10 * time.Second)) {
 			at := p.take(now)
 			if at.IsZero() {
@@ -112,14 +112,14 @@ func TestPaceBoundsEverySecond(t *testing.T) {
 		}
 	}
 	var none *pace
-	if !none.take(epoch).IsZero() || !none.ready(epoch).IsZero() || newPace(0) != nil {
+	if !none.take(epoch).IsZero() || !none.ready(epoch).IsZero() || newPace(0, 1) != nil {
 		t.Error("no pace bounds")
 	}
 }
 
 func TestPaceDoesNotSaveUpWhatWasNotUsed(t *testing.T) {
 	t.Parallel()
-	p := newPace(100)
+	p := newPace(100, 1)
 	p.take(epoch)
 	later, n := epoch.Add(time.Hour), 0
 	for p.take(later).IsZero() {

@@ -124,6 +124,7 @@ type Dispatcher struct {
 	wake     chan struct{}
 	bytes    atomic.Int64 // of bodies in memory
 	underWay atomic.Int64 // goroutines that make attempts
+	nodes    atomic.Int32 // that share the endpoints
 	work     sync.WaitGroup
 
 	newsMu   sync.Mutex
@@ -150,6 +151,7 @@ func New(o Options) *Dispatcher {
 		d.every = sweepInterval
 	}
 	d.ill.Store(true)
+	d.nodes.Store(1)
 	d.attempts, d.cut = context.WithCancel(context.Background())
 	return d
 }

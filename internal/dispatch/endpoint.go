@@ -30,6 +30,7 @@ type endpoint struct {
 	queue    []*job
 	head     int
 	running  int
+	nodes    int // that share its bound
 	reserved int // jobs promised, queued or running
 	bytes    int64
 	limit    limit
@@ -47,18 +48,10 @@ type endpoint struct {
 	claiming, again bool
 }
 
-func newEndpoint(t *Target, underWay *atomic.Int64) *endpoint {
-	e := &endpoint{id: t.ID, place: -1, underWay: underWay, limit: newLimit(bound(t)), rate: newPace(t.Throttle)}
+func newEndpoint(t *Target, nodes int, underWay *atomic.Int64) *endpoint {
+	e := &endpoint{id: t.ID, place: -1, underWay: underWay, nodes: nodes, limit: newLimit(bound(t, nodes)), rate: newPace(t.Throttle, nodes)}
 	e.target.Store(t)
 	return e
-}
-
-// bound is how many attempts an endpoint may have under way.
-func bound(t *Target) int {
-	if t.Concurrency > 0 {
-		return t.Concurrency
-	}
-	return hook.DefaultConcurrency
 }
 
 func (e *endpoint) name() string { return e.target.Load().Label() }
@@ -68,12 +61,12 @@ func (e *endpoint) setTarget(t *Target) (enabled bool) {
 	old := e.target.Swap(t)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.limit.setMost(bound(t))
+	e.limit.setMost(bound(t, e.nodes))
 	switch {
 	case e.rate != nil && t.Throttle > 0:
-		e.rate.set(t.Throttle)
+		e.rate.set(t.Throttle, e.nodes)
 	case old.Throttle != t.Throttle:
-		e.rate = newPace(t.Throttle)
+		e.rate = newPace(t.Throttle, e.nodes)
 	}
 	enabled = old.State != hook.Enabled && t.State == hook.Enabled
 	if enabled {

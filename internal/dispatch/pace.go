@@ -16,23 +16,23 @@ type pace struct {
 	next  time.Time
 }
 
-// newPace bounds to rate events a second; of these a tenth may come at once. 0 or less
-// is no bound.
-func newPace(rate int) *pace {
+// newPace bounds to rate events a second in nodes processes together, each of which has
+// the same part; a tenth of it may come at once. 0 or less is no bound.
+func newPace(rate, nodes int) *pace {
 	if rate <= 0 {
 		return nil
 	}
 	p := &pace{}
-	p.set(rate)
+	p.set(rate, nodes)
 	return p
 }
 
 // set changes the rate; what was spent stays spent.
-func (p *pace) set(rate int) {
+func (p *pace) set(rate, nodes int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.every = time.Second / time.Duration(rate)
-	p.early = p.every * time.Duration(max(0, rate/10-1))
+	p.every = time.Second * time.Duration(nodes) / time.Duration(rate)
+	p.early = p.every * time.Duration(max(0, rate/nodes/10-1))
 }
 
 // ready is when the next event may happen: the zero time is now.

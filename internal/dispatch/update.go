@@ -25,7 +25,7 @@ func (d *Dispatcher) Update(ctx context.Context, targets []Target) error {
 		d.apps[t.App][t.ID] = true
 		e, new := left[t.ID], false
 		if e == nil {
-			e, new = newEndpoint(t, &d.underWay), true
+			e, new = newEndpoint(t, int(d.nodes.Load()), &d.underWay), true
 		}
 		if !new && e.setTarget(t) {
 			enabled = append(enabled, t.ID)
@@ -86,7 +86,7 @@ func (d *Dispatcher) setApp(app hook.Key, targets []Target) (enabled []hook.Key)
 		e := d.endpoints[t.ID]
 		switch {
 		case e == nil:
-			e = newEndpoint(t, &d.underWay)
+			e = newEndpoint(t, int(d.nodes.Load()), &d.underWay)
 			d.endpoints[t.ID] = e
 		case e.setTarget(t):
 			enabled = append(enabled, t.ID)
@@ -111,10 +111,10 @@ func (d *Dispatcher) setApp(app hook.Key, targets []Target) (enabled []hook.Key)
 // holds the lock.
 func (d *Dispatcher) paceOf(t *Target) *pace {
 	if p := d.paces[t.App]; p != nil && t.AppThrottle > 0 {
-		p.set(t.AppThrottle)
+		p.set(t.AppThrottle, int(d.nodes.Load()))
 		return p
 	}
-	return newPace(t.AppThrottle)
+	return newPace(t.AppThrottle, int(d.nodes.Load()))
 }
 
 // clearHealth forgets how endpoints did that were enabled anew.

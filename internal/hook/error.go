@@ -14,6 +14,7 @@ const (
 	CodeInvalid     Code = "invalid"      // the caller must change something
 	CodeNotFound    Code = "not_found"    // there is no such thing
 	CodeConflict    Code = "conflict"     // the thing exists, or is managed elsewhere
+	CodeStale       Code = "stale"        // it was changed since it was read
 	CodeDenied      Code = "denied"       // the caller is known and may not do this
 	CodeUnknown     Code = "unauthorized" // the caller is not known
 	CodeTooLarge    Code = "too_large"    // over a documented limit

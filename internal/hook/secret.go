@@ -20,6 +20,19 @@ func (Secret) LogValue() slog.Value         { return slog.StringValue(redacted) 
 func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
+// SecretChange is what a change of an endpoint or source does to its secrets; the zero
+// value leaves them as they are.
+type SecretChange struct {
+	// Replace puts List in the place of all of them, the newest first.
+	Replace bool
+	List    []Secret
+	// Fresh is put in force. Those that are live at At stay valid for Grace, or until
+	// their own earlier end; without grace they end at once.
+	Fresh Secret
+	Grace time.Duration
+	At    time.Time
+}
+
 // LiveSecret is a secret of an endpoint or source with its place in a rotation.
 type LiveSecret struct {
 	ID    Key

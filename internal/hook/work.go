@@ -27,6 +27,9 @@ type Incoming struct {
 type Idempotency struct {
 	Hash    Hash // of organization and key
 	Request Hash // of what was asked
+	// Try tells one try of a request that makes no message from the next; the
+	// store sets it where nodes share it, else it is 0.
+	Try Key
 }
 
 // Answer is what was answered to a request that came with an idempotency key.

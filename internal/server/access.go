@@ -47,7 +47,7 @@ func RotateMasterKey(ctx context.Context, cfg *config.Config, log *slog.Logger) 
 	if err != nil {
 		return 0, err
 	}
-	s, err := store.Open(ctx, store.Options{Dir: cfg.Data, URL: cfg.DatabaseURL.Reveal(), Log: log, Seal: ring})
+	s, err := store.Open(ctx, store.Options{Dir: cfg.Data, URL: cfg.DatabaseURL.Reveal(), Poll: cfg.DatabaseNotify == config.NotifyPoll, Log: log, Seal: ring})
 	if err != nil {
 		return 0, err
 	}

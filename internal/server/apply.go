@@ -212,7 +212,8 @@ func needRestart(old, fresh *config.Config) (keys []string) {
 	for key, same := range map[string]bool{
 		"listen": old.Listen == fresh.Listen, "intake_listen": old.IntakeListen == fresh.IntakeListen, "data": old.Data == fresh.Data,
 		"tls": old.TLS == fresh.TLS, "control_socket": old.ControlSocket == fresh.ControlSocket, "log": old.Log == fresh.Log,
-		"alerts":          reflect.DeepEqual(old.Alerts, fresh.Alerts),
+		"alerts":       reflect.DeepEqual(old.Alerts, fresh.Alerts),
+		"database_url": old.DatabaseURL == fresh.DatabaseURL, "database_notify": old.DatabaseNotify == fresh.DatabaseNotify,
 		"trusted_proxies": slices.Equal(old.TrustedProxies, fresh.TrustedProxies), "shutdown_timeout": old.ShutdownTimeout == fresh.ShutdownTimeout,
 	} {
 		if !same {

@@ -70,7 +70,7 @@ func (b *builder) all(ctx context.Context) (*built, error) {
 		x := &sources[i]
 		byApp[x.App] = x
 		err := b.addSource(ctx, made, x)
-		if err != nil && x.ManagedByFile {
+		if err != nil && (x.ManagedByFile || unread(err)) {
 			return nil, fmt.Errorf("source %s: %w", x.Name, err)
 		}
 		if err != nil { // one row of the API's must not keep everything else from running
@@ -85,7 +85,7 @@ func (b *builder) all(ctx context.Context) (*built, error) {
 			}
 		}
 		err := b.addEndpoint(ctx, made, byApp[e.App], e, names[e.Org])
-		if err != nil && e.ManagedByFile {
+		if err != nil && (e.ManagedByFile || unread(err)) {
 			return nil, fmt.Errorf("endpoint %s: %w", e.Label(), err)
 		}
 		if err != nil {
@@ -94,6 +94,10 @@ func (b *builder) all(ctx context.Context) (*built, error) {
 	}
 	return made, nil
 }
+
+// unread says that the store did not answer: that is no fault of the row for which it
+// was asked, which goes on as it was until it is read again.
+func unread(err error) bool { return hook.CodeOf(err) == hook.CodeUnavailable }
 
 // app builds one application.
 func (b *builder) app(ctx context.Context, app hook.Key) (*built, error) {
@@ -117,7 +121,9 @@ func (b *builder) app(ctx context.Context, app hook.Key) (*built, error) {
 				return nil, err
 			}
 		}
-		if err := b.addEndpoint(ctx, made, source, e, names); err != nil {
+		if err := b.addEndpoint(ctx, made, source, e, names); unread(err) {
+			return nil, fmt.Errorf("endpoint %s: %w", e.Label(), err)
+		} else if err != nil {
 			b.hold(made, e, err)
 		}
 	}

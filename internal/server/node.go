@@ -38,6 +38,12 @@ func (s *Server) watchEvery() time.Duration {
 	return 0
 }
 
+// heartbeat keeps this node alive until ctx ends, and its share of the endpoints
+// what the number of nodes asks for.
+func (s *Server) heartbeat(ctx context.Context) error {
+	return s.store.RunHeartbeat(ctx, s.dispatch.Share)
+}
+
 // listener hears what other nodes tell, until ctx ends.
 func (s *Server) listener(ctx context.Context) error { return s.store.RunListener(ctx, s.hear) }
 
@@ -91,6 +97,7 @@ func (s *Server) hear(kind string, key hook.Key) {
 		n.sources[key] = true
 	case store.NotifyLost:
 		n.all = true
+		s.tasks.Wake() // there may be one
 	}
 	n.mu.Unlock()
 	n.nudge()
@@ -132,6 +139,7 @@ func (s *Server) follow(ctx context.Context) error {
 				s.news.mu.Lock()
 				s.news.all = true
 				s.news.mu.Unlock()
+				s.tasks.Wake()
 			}
 		}
 		for app := range s.news.takeOwn() {

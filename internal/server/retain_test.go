@@ -35,7 +35,7 @@ func TestAgesAreTheOrganizationsThenTheFilesThenTheDefault(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.store.SetOrgSettings(ctx, other.ID, hook.OrgSettings{Retention: hook.Retention{Messages: 2}}); err != nil {
+		if err := s.store.SetOrgSettings(ctx, other.ID, hook.OrgSettings{}, hook.OrgSettings{Retention: hook.Retention{Messages: 2}}); err != nil {
 			t.Fatal(err)
 		}
 		makeApp := func(org hook.Key) hook.Application {

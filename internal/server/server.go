@@ -99,11 +99,12 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
 		return nil, hook.Errorf(hook.CodeInvalid, "make data directory %s: %w; name a directory that this user can write to with --data", o.Config.Data, err)
 	}
-	s.store, err = store.Open(ctx, store.Options{Dir: o.Config.Data, URL: o.Config.DatabaseURL.Reveal(), Log: o.Log, Committed: s.metrics.Committed, Seal: ring})
+	s.store, err = store.Open(ctx, store.Options{Dir: o.Config.Data, URL: o.Config.DatabaseURL.Reveal(), Poll: o.Config.DatabaseNotify == config.NotifyPoll, Log: o.Log, Committed: s.metrics.Committed, Seal: ring})
 	if err != nil {
 		return nil, err
 	}
 	s.dispatch = dispatch.New(dispatch.Options{Store: s.store, Log: o.Log, Observe: s.observeAttempt, Disabled: s.endpointGone, Warned: s.endpointWarned, Watch: s.watchEvery()})
+	s.dispatch.Share(s.store.Nodes())
 	hub := api.NewHub()
 	s.pipeline = pipeline.New(s.store, s.dispatch, func(m *hook.Message) {
 		hub.Publish(api.Event{Key: m.ID, Org: m.Org, App: m.App, Kind: api.EventMessage, Type: m.Type})
@@ -192,7 +193,7 @@ func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, len(s.faces)+8)
 	var running sync.WaitGroup
 	for name, run := range map[string]func(context.Context) error{"dispatch": s.dispatch.Run, "intake": s.intake.Run,
-		"background": s.background, "lists": s.store.RunIndexer, "alerts": s.alerts.Run, "mail": s.runMail, "heartbeat": s.store.RunHeartbeat, "follow": s.follow, "listener": s.listener,
+		"background": s.background, "lists": s.store.RunIndexer, "alerts": s.alerts.Run, "mail": s.runMail, "heartbeat": s.heartbeat, "follow": s.follow, "listener": s.listener,
 	} {
 		running.Go(func() {
 			if err := run(work); err != nil {

@@ -2,11 +2,8 @@ package store
 
 import (
 	"context"
-	"fmt"
-	"hash/fnv"
+	"errors"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // aloneEvery is how often a node asks for work that one node does for all, and how
@@ -14,9 +11,9 @@ import (
 const aloneEvery = 5 * time.Second
 
 // RunAlone runs work on one of the nodes that share the store, until ctx ends. Its
-// context ends when this node cannot be sure any more to be the one: its
-// connection to the database, which holds a lock, is lost. Another node then takes
-// over, and this one waits again. On SQLite there is one process, so it just runs.
+// context ends when this node cannot be sure any more to be the one: others take
+// over when it was silent for as long as makes it dead, and before that it has
+// stopped. It then waits again. On SQLite there is one process, so it just runs.
 func (s *Store) RunAlone(ctx context.Context, name string, work func(ctx context.Context) error) error {
 	if s.pg == nil {
 		return work(ctx)
@@ -39,18 +36,16 @@ func (s *Store) RunAlone(ctx context.Context, name string, work func(ctx context
 	}
 }
 
-// lead runs work when the lock can be had; else it returns at once.
+var errDutyLost = errors.New("another node may do it by now")
+
+// lead runs work when nobody living does; else it returns at once.
 func (s *Store) lead(ctx context.Context, name string, work func(ctx context.Context) error) error {
-	conn, err := pgx.ConnectConfig(ctx, s.pg.config.Copy())
-	if err != nil {
-		return err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	var mine bool
-	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", lockKey(name)).Scan(&mine); err != nil || !mine {
+	mine, err := s.takeDuty(ctx, name)
+	if err != nil || !mine {
 		return err
 	}
 	working, stop := context.WithCancel(ctx)
+	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- work(working) }()
 	tick := time.NewTicker(aloneEvery)
@@ -58,20 +53,29 @@ func (s *Store) lead(ctx context.Context, name string, work func(ctx context.Con
 	for {
 		select {
 		case err := <-ended:
-			stop()
 			return err
 		case <-tick.C:
 		}
-		if err := tryConn(ctx, conn); err != nil && ctx.Err() == nil {
-			stop()
-			<-ended
-			return fmt.Errorf("keep the lock: %w", err)
+		try, cancel := context.WithTimeout(ctx, aloneEvery)
+		mine, err := s.takeDuty(try, name)
+		cancel()
+		if err == nil && mine || ctx.Err() != nil {
+			continue
 		}
+		stop()
+		<-ended
+		return errors.Join(errDutyLost, err)
 	}
 }
 
-func lockKey(name string) int64 {
-	h := fnv.New64a()
-	h.Write([]byte("sigpost " + name))
-	return int64(h.Sum64())
+// takeDuty takes work that nobody living does, or makes sure that this node still
+// does it. What it says holds for as long as two rounds of lead take: a node that was
+// not seen for half the time after which it is dead gets and keeps nothing.
+func (s *Store) takeDuty(ctx context.Context, name string) (mine bool, err error) {
+	res, err := s.write.ExecContext(ctx, s.pg.sqlTakeDuty(), name, s.Incarnation())
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n == 1, err
 }

@@ -38,11 +38,12 @@ func scanSource(row scanner) (hook.Source, error) {
 
 // Source reads a source; CodeNotFound when the organization has none with this key.
 func (s *Store) Source(ctx context.Context, org, id hook.Key) (hook.Source, error) {
-	return s.source(ctx, s.read, org, id)
+	return s.source(ctx, s.read, org, id, "")
 }
 
-func (s *Store) source(ctx context.Context, db querier, org, id hook.Key) (hook.Source, error) {
-	row := db.QueryRowContext(ctx, "SELECT "+sourceColumns+" FROM sources WHERE id = ? AND org_id = ?", id, org)
+// source reads a source with or without forUpdate.
+func (s *Store) source(ctx context.Context, db querier, org, id hook.Key, lock string) (hook.Source, error) {
+	row := db.QueryRowContext(ctx, "SELECT "+sourceColumns+" FROM sources WHERE id = ? AND org_id = ?"+lock, id, org)
 	return readRow(row, scanSource, "source", s.missing("source", hook.KindSource, id))
 }
 
@@ -77,7 +78,7 @@ func (s *Store) CreateSource(ctx context.Context, x hook.Source, secrets []hook.
 		return x, fmt.Errorf("create source: %w", err)
 	}
 	err = s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		if _, err := s.organization(ctx, tx, x.Org); err != nil {
+		if _, err := s.organization(ctx, tx, x.Org, ""); err != nil {
 			return err
 		}
 		if err := uidFree(ctx, tx, "sources", "org_id", x.Org, x.UID, 0); err != nil {
@@ -123,36 +124,43 @@ func sourceRow(x *hook.Source) ([]any, error) {
 	return []any{text(x.UID), x.Name, x.Type, x.Provider, string(settings), metadata, x.Disabled}, nil
 }
 
-// UpdateSource makes the source x.ID of x.Org what x says; its token, application
-// and creation stay. Those of the configuration file are refused with CodeConflict.
-func (s *Store) UpdateSource(ctx context.Context, x hook.Source) (hook.Source, error) {
+// UpdateSource makes the source x.ID of x.Org what x says, and changes its secrets with
+// it; its token, application and creation stay. CodeStale when it was changed since
+// x was read. Those of the configuration file are refused with CodeConflict.
+func (s *Store) UpdateSource(ctx context.Context, x hook.Source, secrets hook.SecretChange) (hook.Source, error) {
 	row, err := sourceRow(&x)
 	if err != nil {
 		return x, fmt.Errorf("update source: %w", err)
 	}
+	made := x
 	err = s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
 		old, err := s.ownSource(ctx, tx, x.Org, x.ID)
 		if err != nil {
 			return err
 		}
+		if err := notStale("source", old.UpdatedAt, x.UpdatedAt); err != nil {
+			return err
+		}
 		if err := uidFree(ctx, tx, "sources", "org_id", x.Org, x.UID, x.ID); err != nil {
 			return err
 		}
-		now := time.Now()
-		x.App, x.Token, x.ManagedByFile, x.CreatedAt, x.UpdatedAt = old.App, old.Token, false, old.CreatedAt, inMS(now)
+		if err := s.changeSecrets(ctx, tx, x.Org, x.ID, &secrets); err != nil {
+			return err
+		}
+		made.App, made.Token, made.ManagedByFile, made.CreatedAt, made.UpdatedAt = old.App, old.Token, false, old.CreatedAt, changedAt(old.UpdatedAt)
 		const q = "UPDATE sources SET updated_at = ?, uid = ?, name = ?, type = ?, provider = ?, settings = ?, metadata = ?, disabled = ? WHERE id = ?"
-		args := append([]any{ms(now)}, row...)
+		args := append([]any{ms(made.UpdatedAt)}, row...)
 		return one(tx.ExecContext(ctx, q, append(args, x.ID)...))
 	})
 	if err != nil {
 		return hook.Source{}, fmt.Errorf("update source: %w", err)
 	}
-	return x, nil
+	return made, nil
 }
 
-// ownSource reads a source that the API may change.
+// ownSource reads a source that the API may change and is about to.
 func (s *Store) ownSource(ctx context.Context, tx *sql.Conn, org, id hook.Key) (hook.Source, error) {
-	x, err := s.source(ctx, tx, org, id)
+	x, err := s.source(ctx, tx, org, id, forUpdate)
 	if err == nil && x.ManagedByFile {
 		err = hook.Errorf(hook.CodeConflict, "source %s (%s) is managed by the configuration file; change it there", s.ids.Public(hook.KindSource, id), x.Name)
 	}
@@ -206,8 +214,8 @@ func (s *Store) RotateSourceToken(ctx context.Context, org, id hook.Key, now tim
 		if err := one(tx.ExecContext(ctx, keep, x.Token.Reveal(), id, org, ms(now.Add(oldTokenValid)))); err != nil {
 			return err
 		}
-		x.Token, x.UpdatedAt = hook.Secret(fresh), inMS(now)
-		return one(tx.ExecContext(ctx, "UPDATE sources SET token = ?, updated_at = ? WHERE id = ?", fresh, ms(now), id))
+		x.Token, x.UpdatedAt = hook.Secret(fresh), changedAt(x.UpdatedAt)
+		return one(tx.ExecContext(ctx, "UPDATE sources SET token = ?, updated_at = ? WHERE id = ?", fresh, ms(x.UpdatedAt), id))
 	})
 	if err != nil {
 		return hook.Source{}, fmt.Errorf("rotate token: %w", err)

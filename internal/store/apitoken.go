@@ -56,11 +56,11 @@ func (s *Store) CreateToken(ctx context.Context, t hook.Token) (hook.Token, erro
 // tokenFits is an error unless the organization and application of t are there
 // and its hash is new.
 func (s *Store) tokenFits(ctx context.Context, tx *sql.Conn, t *hook.Token) error {
-	if _, err := s.organization(ctx, tx, t.Org); err != nil {
+	if _, err := s.organization(ctx, tx, t.Org, ""); err != nil {
 		return err
 	}
 	if t.App != 0 {
-		if _, err := s.application(ctx, tx, t.Org, t.App); err != nil {
+		if _, err := s.application(ctx, tx, t.Org, t.App, ""); err != nil {
 			return err
 		}
 	}

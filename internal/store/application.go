@@ -28,11 +28,12 @@ func scanApp(row scanner) (hook.Application, error) {
 // Application reads an application of any kind; CodeNotFound when the
 // organization has none with this key.
 func (s *Store) Application(ctx context.Context, org, id hook.Key) (hook.Application, error) {
-	return s.application(ctx, s.read, org, id)
+	return s.application(ctx, s.read, org, id, "")
 }
 
-func (s *Store) application(ctx context.Context, db querier, org, id hook.Key) (hook.Application, error) {
-	row := db.QueryRowContext(ctx, "SELECT "+appColumns+" FROM applications WHERE id = ? AND org_id = ?", id, org)
+// application reads an application with or without forUpdate.
+func (s *Store) application(ctx context.Context, db querier, org, id hook.Key, lock string) (hook.Application, error) {
+	row := db.QueryRowContext(ctx, "SELECT "+appColumns+" FROM applications WHERE id = ? AND org_id = ?"+lock, id, org)
 	return readRow(row, scanApp, "application", s.missing("application", hook.KindApplication, id))
 }
 
@@ -60,7 +61,7 @@ func (s *Store) Applications(ctx context.Context, org hook.Key, page hook.Page, 
 func (s *Store) CreateApplication(ctx context.Context, a hook.Application) (hook.Application, error) {
 	made := a
 	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) (err error) {
-		if _, err := s.organization(ctx, tx, a.Org); err != nil {
+		if _, err := s.organization(ctx, tx, a.Org, ""); err != nil {
 			return err
 		}
 		if err := uidFree(ctx, tx, "applications", "org_id", a.Org, a.UID, 0); err != nil {
@@ -86,29 +87,33 @@ func (s *Store) addApp(ctx context.Context, tx *sql.Conn, a hook.Application, no
 }
 
 // UpdateApplication makes the application a.ID of a.Org what a says; its kind and
-// creation stay.
+// creation stay. CodeStale when it was changed since a was read.
 func (s *Store) UpdateApplication(ctx context.Context, a hook.Application) (hook.Application, error) {
 	metadata, err := encodeMap(a.Metadata)
 	if err != nil {
 		return a, fmt.Errorf("update application: %w", err)
 	}
+	var made hook.Application
 	err = s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		old, err := s.application(ctx, tx, a.Org, a.ID)
+		old, err := s.application(ctx, tx, a.Org, a.ID, forUpdate)
 		if err != nil {
+			return err
+		}
+		if err := notStale("application", old.UpdatedAt, a.UpdatedAt); err != nil {
 			return err
 		}
 		if err := uidFree(ctx, tx, "applications", "org_id", a.Org, a.UID, a.ID); err != nil {
 			return err
 		}
-		now := time.Now()
-		a.Kind, a.CreatedAt, a.UpdatedAt = old.Kind, old.CreatedAt, inMS(now)
+		made = a
+		made.Kind, made.CreatedAt, made.UpdatedAt = old.Kind, old.CreatedAt, changedAt(old.UpdatedAt)
 		const q = "UPDATE applications SET uid = ?, name = ?, throttle = ?, metadata = ?, updated_at = ? WHERE id = ?"
-		return one(tx.ExecContext(ctx, q, text(a.UID), a.Name, a.Throttle, metadata, ms(now), a.ID))
+		return one(tx.ExecContext(ctx, q, text(a.UID), a.Name, a.Throttle, metadata, ms(made.UpdatedAt), a.ID))
 	})
 	if err != nil {
 		return hook.Application{}, fmt.Errorf("update application: %w", err)
 	}
-	return a, nil
+	return made, nil
 }
 
 // OperationalApp is the application of an organization's operational webhooks,
@@ -119,7 +124,7 @@ func (s *Store) OperationalApp(ctx context.Context, org hook.Key) (hook.Applicat
 		return a, err
 	}
 	err = s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		if _, err := s.organization(ctx, tx, org); err != nil {
+		if _, err := s.organization(ctx, tx, org, ""); err != nil {
 			return err
 		}
 		a, err = s.operationalApp(ctx, tx, org) // it may have been made meanwhile
@@ -146,7 +151,7 @@ func (s *Store) operationalApp(ctx context.Context, db querier, org hook.Key) (h
 func (s *Store) DeleteApplication(ctx context.Context, org, id hook.Key, now time.Time) error {
 	var endpoints []hook.Key
 	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		a, err := s.application(ctx, tx, org, id)
+		a, err := s.application(ctx, tx, org, id, forUpdate)
 		if err != nil {
 			return err
 		}

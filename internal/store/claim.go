@@ -125,7 +125,7 @@ func (s *Store) DeadHolders(ctx context.Context) ([]hook.Key, error) {
 	if s.pg == nil {
 		return nil, nil
 	}
-	keys, err := queryKeys(ctx, s.read, "SELECT id FROM incarnations WHERE seen_at <= now() - "+interval(s.pg.age)+" ORDER BY id")
+	keys, err := queryKeys(ctx, s.read, s.pg.sqlDead())
 	if err != nil {
 		return nil, fmt.Errorf("read dead incarnations: %w", err)
 	}
@@ -152,7 +152,8 @@ func (s *Store) HoldPending(ctx context.Context, endpoint hook.Key) (int64, erro
 // DisableEndpoint makes an endpoint disabled for a reason, and what it still had
 // to get held.
 func (s *Store) DisableEndpoint(ctx context.Context, endpoint hook.Key, reason string) error {
-	n, err := s.changeState(ctx, "UPDATE endpoints SET state = 2, reason = ? WHERE id = ?", reason, endpoint)
+	now := ms(time.Now())
+	n, err := s.changeState(ctx, "UPDATE endpoints SET state = 2, reason = ?, "+sqlTouch+" WHERE id = ?", reason, now, now, endpoint)
 	if err != nil {
 		return fmt.Errorf("disable endpoint: %w", err)
 	}

@@ -97,7 +97,7 @@ func (s *Store) wholeCopy(ctx context.Context) error {
 type mover struct {
 	o        CopyOptions
 	from, to *Store
-	hold     *sql.Conn // to the target; has openLock while it copies
+	hold     *sql.Conn // to the target
 	state    copyState
 	begun    bool // state was in the target
 	tables   []copiedTable
@@ -124,10 +124,11 @@ func CopyToPostgres(ctx context.Context, o CopyOptions) (checks []TableCheck, er
 	}
 	defer m.hold.Close()
 	if !o.VerifyOnly {
-		if _, err := m.hold.ExecContext(ctx, "SELECT pg_advisory_lock(?)", openLock); err != nil {
+		unlock, err := m.to.lockOpening(ctx)
+		if err != nil {
 			return nil, fmt.Errorf("keep nodes from starting: %w", err)
 		}
-		defer m.hold.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock(?)", openLock) // or with the connection
+		defer unlock()
 	}
 	if err := m.readState(ctx); err != nil {
 		return nil, err

@@ -76,10 +76,9 @@ func copiedTables(began time.Time) []copiedTable {
 
 // columns reads from the target what columns each table has.
 func (m *mover) columns(ctx context.Context, tables []copiedTable) ([]copiedTable, error) {
-	const q = `SELECT attname, format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = to_regclass(?) AND attnum > 0 AND NOT attisdropped ORDER BY attnum`
 	for i := range tables {
 		t := &tables[i]
-		rows, err := m.to.read.QueryContext(ctx, q, t.name)
+		rows, err := m.to.read.QueryContext(ctx, sqlColumns, t.name)
 		if err != nil {
 			return nil, fmt.Errorf("read columns of %s: %w", t.name, err)
 		}

@@ -1,13 +1,17 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -36,6 +40,66 @@ func sessionSettings() map[string]string {
 		"idle_in_transaction_session_timeout": "60s",
 	}
 }
+
+// withSession asks for settings where the URL does not.
+func withSession(config *pgx.ConnConfig, settings map[string]string) {
+	for name, value := range settings {
+		if _, set := config.RuntimeParams[name]; !set {
+			config.RuntimeParams[name] = value
+		}
+	}
+}
+
+// withoutSession makes a configuration for a pooler that gives a connection for one
+// transaction: nothing may be set for a session, but what poolers set themselves, and nothing
+// prepared, unless the URL says that the pooler does that.
+func withoutSession(config *pgx.ConnConfig, url string) {
+	config.RuntimeParams["timezone"] = "UTC"
+	if !strings.Contains(url, "default_query_exec_mode=") {
+		config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	}
+}
+
+// settingsToGive are statements, for who may run them, that give a user the settings which
+// cannot be asked for behind a pooler; empty when he has those that decide about plans.
+func settingsToGive(ctx context.Context, db querier) (string, error) {
+	settings := sessionSettings()
+	delete(settings, "application_name")
+	delete(settings, "timezone")
+	var user, database string
+	if err := db.QueryRowContext(ctx, "SELECT quote_ident(current_user), quote_ident(current_database())").Scan(&user, &database); err != nil {
+		return "", err
+	}
+	lacks, text := false, ""
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		var has string
+		if err := db.QueryRowContext(ctx, "SELECT coalesce(current_setting(?, true), '')", name).Scan(&has); err != nil {
+			return "", err
+		}
+		lacks = lacks || has != settings[name] && strings.HasPrefix(name, "enable_")
+		text += fmt.Sprintf("ALTER ROLE %s IN DATABASE %s SET %s = '%s'; ", user, database, name, settings[name])
+	}
+	if !lacks {
+		return "", nil
+	}
+	return strings.TrimSpace(text), nil
+}
+
+// pooled says that a pooler refused what was asked for a session.
+func pooled(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == codeProtocol && strings.Contains(e.Message, "startup parameter")
+}
+
+// noListen says that the engine has no LISTEN.
+func noListen(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (e.Code == codeNoFeature || e.Code == codeSyntax)
+}
+
+// forUpdate keeps other nodes from a row that the transaction is about to change. SQLite
+// has one writer.
+const forUpdate = " /*pg FOR UPDATE */"
 
 // translations keeps the PostgreSQL form of each text, for texts come again and
 // again. Lists have many forms, by how many terms and keys are asked for, so it is
@@ -156,6 +220,9 @@ func (t *translator) glob() {
 
 // State codes of PostgreSQL (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 const (
+	codeProtocol      = "08P01"
+	codeNoFeature     = "0A000"
+	codeSyntax        = "42601"
 	codeUnique        = "23505"
 	codeSerialization = "40001"
 	codeDeadlock      = "40P01"

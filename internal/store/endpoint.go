@@ -94,11 +94,12 @@ func (s *Store) ListEndpoints(ctx context.Context, app hook.Key, page hook.Page)
 // Endpoint reads an endpoint of an application; CodeNotFound when the
 // application has none with this key.
 func (s *Store) Endpoint(ctx context.Context, app, id hook.Key) (hook.Endpoint, error) {
-	return s.endpoint(ctx, s.read, app, id)
+	return s.endpoint(ctx, s.read, app, id, "")
 }
 
-func (s *Store) endpoint(ctx context.Context, db querier, app, id hook.Key) (hook.Endpoint, error) {
-	row := db.QueryRowContext(ctx, "SELECT "+endpointColumns+" FROM endpoints WHERE id = ? AND app_id = ?", id, app)
+// endpoint reads an endpoint with or without forUpdate.
+func (s *Store) endpoint(ctx context.Context, db querier, app, id hook.Key, lock string) (hook.Endpoint, error) {
+	row := db.QueryRowContext(ctx, "SELECT "+endpointColumns+" FROM endpoints WHERE id = ? AND app_id = ?"+lock, id, app)
 	return readRow(row, s.scanEndpoint, "endpoint", s.missing("endpoint", hook.KindEndpoint, id))
 }
 
@@ -142,7 +143,7 @@ func (s *Store) CreateEndpoint(ctx context.Context, e hook.Endpoint, secret hook
 }
 
 func (s *Store) roomForEndpoint(ctx context.Context, tx *sql.Conn, e *hook.Endpoint) error {
-	if _, err := s.application(ctx, tx, e.Org, e.App); err != nil {
+	if _, err := s.application(ctx, tx, e.Org, e.App, forUpdate); err != nil {
 		return err
 	}
 	if err := uidFree(ctx, tx, "endpoints", "app_id", e.App, e.UID, 0); err != nil {
@@ -176,37 +177,43 @@ func (s *Store) endpointRow(e *hook.Endpoint) ([]any, error) {
 	return []any{text(e.UID), e.URL, e.Description, settings, headers, metadata, int(e.State), e.Reason}, nil
 }
 
-// UpdateEndpoint makes the endpoint e.ID of e.App what e says; its organization,
-// name and creation stay. Those of the configuration file are refused with
-// CodeConflict.
-func (s *Store) UpdateEndpoint(ctx context.Context, e hook.Endpoint) (hook.Endpoint, error) {
+// UpdateEndpoint makes the endpoint e.ID of e.App what e says, and changes its secrets
+// with it; its organization, name and creation stay. CodeStale when it was changed
+// since e was read. Those of the configuration file are refused with CodeConflict.
+func (s *Store) UpdateEndpoint(ctx context.Context, e hook.Endpoint, secrets hook.SecretChange) (hook.Endpoint, error) {
 	row, err := s.endpointRow(&e)
 	if err != nil {
 		return e, fmt.Errorf("update endpoint: %w", err)
 	}
+	made := e
 	err = s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
 		old, err := s.ownEndpoint(ctx, tx, e.App, e.ID)
 		if err != nil {
 			return err
 		}
+		if err := notStale("endpoint", old.UpdatedAt, e.UpdatedAt); err != nil {
+			return err
+		}
 		if err := uidFree(ctx, tx, "endpoints", "app_id", e.App, e.UID, e.ID); err != nil {
 			return err
 		}
-		now := time.Now()
-		e.Org, e.Name, e.ManagedByFile, e.CreatedAt, e.UpdatedAt = old.Org, old.Name, false, old.CreatedAt, inMS(now)
+		if err := s.changeSecrets(ctx, tx, old.Org, e.ID, &secrets); err != nil {
+			return err
+		}
+		made.Org, made.Name, made.ManagedByFile, made.CreatedAt, made.UpdatedAt = old.Org, old.Name, false, old.CreatedAt, changedAt(old.UpdatedAt)
 		const q = `UPDATE endpoints SET updated_at = ?, uid = ?, url = ?, description = ?, settings = ?, headers = ?, metadata = ?, state = ?, reason = ? WHERE id = ?`
-		args := append([]any{ms(now)}, row...)
+		args := append([]any{ms(made.UpdatedAt)}, row...)
 		return one(tx.ExecContext(ctx, q, append(args, e.ID)...))
 	})
 	if err != nil {
 		return hook.Endpoint{}, fmt.Errorf("update endpoint: %w", err)
 	}
-	return e, nil
+	return made, nil
 }
 
-// ownEndpoint reads an endpoint that the API may change.
+// ownEndpoint reads an endpoint that the API may change and is about to.
 func (s *Store) ownEndpoint(ctx context.Context, tx *sql.Conn, app, id hook.Key) (hook.Endpoint, error) {
-	e, err := s.endpoint(ctx, tx, app, id)
+	e, err := s.endpoint(ctx, tx, app, id, forUpdate)
 	if err == nil && e.ManagedByFile {
 		err = hook.Errorf(hook.CodeConflict, "endpoint %s (%s) is managed by the configuration file; change it there", s.ids.Public(hook.KindEndpoint, id), e.Name)
 	}

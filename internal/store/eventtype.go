@@ -29,11 +29,12 @@ func scanEventType(row scanner) (hook.EventType, error) {
 // EventType reads an event type, archived or not; CodeNotFound when the
 // organization has none of this name.
 func (s *Store) EventType(ctx context.Context, org hook.Key, name string) (hook.EventType, error) {
-	return eventType(ctx, s.read, org, name)
+	return eventType(ctx, s.read, org, name, "")
 }
 
-func eventType(ctx context.Context, db querier, org hook.Key, name string) (hook.EventType, error) {
-	row := db.QueryRowContext(ctx, "SELECT "+eventTypeColumns+" FROM event_types WHERE org_id = ? AND name = ?", org, name)
+// eventType reads an event type with or without forUpdate.
+func eventType(ctx context.Context, db querier, org hook.Key, name, lock string) (hook.EventType, error) {
+	row := db.QueryRowContext(ctx, "SELECT "+eventTypeColumns+" FROM event_types WHERE org_id = ? AND name = ?"+lock, org, name)
 	return readRow(row, scanEventType, "event type", hook.Errorf(hook.CodeNotFound, "there is no event type %q", name))
 }
 
@@ -61,10 +62,10 @@ func (s *Store) EventTypes(ctx context.Context, org hook.Key, after string, asce
 // CodeConflict.
 func (s *Store) CreateEventType(ctx context.Context, t hook.EventType) (hook.EventType, error) {
 	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		if _, err := s.organization(ctx, tx, t.Org); err != nil {
+		if _, err := s.organization(ctx, tx, t.Org, ""); err != nil {
 			return err
 		}
-		old, err := eventType(ctx, tx, t.Org, t.Name)
+		old, err := eventType(ctx, tx, t.Org, t.Name, forUpdate)
 		known := err == nil
 		if known && !old.Archived {
 			return hook.Errorf(hook.CodeConflict, "there is an event type %q already; update it, or choose another name", t.Name)
@@ -72,7 +73,7 @@ func (s *Store) CreateEventType(ctx context.Context, t hook.EventType) (hook.Eve
 		if !known && hook.CodeOf(err) != hook.CodeNotFound {
 			return err
 		}
-		t, err = keepEventType(ctx, tx, t, old.CreatedAt)
+		t, err = keepEventType(ctx, tx, t, old)
 		return err
 	})
 	if err != nil {
@@ -81,17 +82,23 @@ func (s *Store) CreateEventType(ctx context.Context, t hook.EventType) (hook.Eve
 	return t, nil
 }
 
-// PutEventType makes an event type what t says, and says whether it is new.
+// PutEventType makes an event type what t says, and says whether it is new. When t was
+// read – it has a time of change – and was changed or made since, the error has CodeStale.
 func (s *Store) PutEventType(ctx context.Context, t hook.EventType) (made bool, err error) {
 	err = s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		if _, err := s.organization(ctx, tx, t.Org); err != nil {
+		if _, err := s.organization(ctx, tx, t.Org, ""); err != nil {
 			return err
 		}
-		old, err := eventType(ctx, tx, t.Org, t.Name)
+		old, err := eventType(ctx, tx, t.Org, t.Name, forUpdate)
 		if made = hook.CodeOf(err) == hook.CodeNotFound; err != nil && !made {
 			return err
 		}
-		_, err = keepEventType(ctx, tx, t, old.CreatedAt)
+		if !t.UpdatedAt.IsZero() {
+			if err := notStale("event type", old.UpdatedAt, t.UpdatedAt); err != nil {
+				return err
+			}
+		}
+		_, err = keepEventType(ctx, tx, t, old)
 		return err
 	})
 	if err != nil {
@@ -100,27 +107,32 @@ func (s *Store) PutEventType(ctx context.Context, t hook.EventType) (made bool, 
 	return made, nil
 }
 
-// UpdateEventType makes an event type what t says; CodeNotFound when there is none.
+// UpdateEventType makes an event type what t says; CodeNotFound when there is none,
+// CodeStale when it was changed since t was read.
 func (s *Store) UpdateEventType(ctx context.Context, t hook.EventType) (hook.EventType, error) {
+	var made hook.EventType
 	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		old, err := eventType(ctx, tx, t.Org, t.Name)
+		old, err := eventType(ctx, tx, t.Org, t.Name, forUpdate)
 		if err != nil {
 			return err
 		}
-		t, err = keepEventType(ctx, tx, t, old.CreatedAt)
+		if err := notStale("event type", old.UpdatedAt, t.UpdatedAt); err != nil {
+			return err
+		}
+		made, err = keepEventType(ctx, tx, t, old)
 		return err
 	})
 	if err != nil {
 		return hook.EventType{}, fmt.Errorf("update event type: %w", err)
 	}
-	return t, nil
+	return made, nil
 }
 
-// keepEventType writes an event type over the one of its name, made at created;
-// zero means now.
-func keepEventType(ctx context.Context, tx *sql.Conn, t hook.EventType, created time.Time) (hook.EventType, error) {
-	t.UpdatedAt = inMS(time.Now())
-	if t.CreatedAt = created; created.IsZero() {
+// keepEventType writes an event type over the old one of its name, which is zero when
+// there is none.
+func keepEventType(ctx context.Context, tx *sql.Conn, t, old hook.EventType) (hook.EventType, error) {
+	t.UpdatedAt = changedAt(old.UpdatedAt)
+	if t.CreatedAt = old.CreatedAt; t.CreatedAt.IsZero() {
 		t.CreatedAt = t.UpdatedAt
 	}
 	const q = `INSERT INTO event_types (org_id, name, description, archived, deprecated, schemas, group_name, feature_flags, created_at, updated_at)
@@ -134,9 +146,10 @@ func keepEventType(ctx context.Context, tx *sql.Conn, t hook.EventType, created 
 // DeleteEventType archives an event type, or deletes it for good when expunge is
 // set. CodeNotFound when the organization has none of this name.
 func (s *Store) DeleteEventType(ctx context.Context, org hook.Key, name string, expunge bool) error {
-	q, args := "UPDATE event_types SET archived = 1, updated_at = ? WHERE org_id = ? AND name = ?", []any{ms(time.Now()), org, name}
+	now := ms(time.Now())
+	q, args := "UPDATE event_types SET archived = 1, "+sqlTouch+" WHERE org_id = ? AND name = ?", []any{now, now, org, name}
 	if expunge {
-		q, args = "DELETE FROM event_types WHERE org_id = ? AND name = ?", args[1:]
+		q, args = "DELETE FROM event_types WHERE org_id = ? AND name = ?", args[2:]
 	}
 	n, err := s.changeState(ctx, q, args...)
 	if err != nil {

@@ -139,7 +139,7 @@ func (w *writer) gatherRequest(a *hook.Append, message hook.Key, now time.Time) 
 // request that made a message, it has the message only.
 func (s *Store) Idempotent(ctx context.Context, hash hook.Hash) (hook.Answer, bool, error) {
 	if s.pg != nil {
-		return s.sharedAnswer(ctx, hash)
+		return s.sharedAnswer(ctx, s.read, hash)
 	}
 	x, known := s.writer.requests.find(hash, time.Now())
 	if !known {
@@ -161,6 +161,27 @@ func (s *Store) Idempotent(ctx context.Context, hash hook.Hash) (hook.Answer, bo
 		return hook.Answer{}, false, fmt.Errorf("read answer: %w", err)
 	}
 	return a, true, nil
+}
+
+// BeginRequest lets a request with an idempotency key be done that makes no message,
+// and sets i.Try: until its answer is kept or it is dropped, no other node begins
+// it. Of a request that was done it gives the answer instead. While another node
+// has it, it waits; when ctx ends first the error has CodeUnavailable. One process
+// must ask for a key once at a time.
+func (s *Store) BeginRequest(ctx context.Context, i *hook.Idempotency) (known hook.Answer, answered bool, err error) {
+	if s.pg != nil {
+		return s.beginShared(ctx, i)
+	}
+	return s.Idempotent(ctx, i.Hash)
+}
+
+// DropRequest ends a request that was begun and has no answer to keep: the next
+// one with its key is done. When that fails it is done a moment later.
+func (s *Store) DropRequest(ctx context.Context, i hook.Idempotency) error {
+	if i.Try == 0 {
+		return nil
+	}
+	return s.dropShared(ctx, i.Hash, i.Try)
 }
 
 // KeepAnswer keeps what was answered to a request that came with an idempotency
@@ -200,6 +221,12 @@ func (s *Store) KeepAnswer(ctx context.Context, org hook.Key, i hook.Idempotency
 // ForgetIdempotency deletes idempotency keys that left the window before now, in
 // small steps between other writes. It says how many it deleted.
 func (s *Store) ForgetIdempotency(ctx context.Context, now time.Time) (int64, error) {
+	if s.pg != nil { // of nodes that died, whose keys never came again
+		const q = "DELETE FROM requests WHERE hash IN (SELECT hash FROM requests WHERE id < ? LIMIT ?)"
+		if _, err := s.inSteps(ctx, "forget requests", q, hook.KeyAt(now.Add(-hook.IdempotencyWindow))); err != nil {
+			return 0, err
+		}
+	}
 	const q = `DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency WHERE id < ? ORDER BY id LIMIT ?)`
 	return s.inSteps(ctx, "forget idempotency keys", q, hook.KeyAt(now.Add(-hook.IdempotencyWindow)))
 }

@@ -28,11 +28,12 @@ func scanOrg(row scanner) (hook.Organization, error) {
 
 // Organization reads an organization; CodeNotFound when there is none.
 func (s *Store) Organization(ctx context.Context, id hook.Key) (hook.Organization, error) {
-	return s.organization(ctx, s.read, id)
+	return s.organization(ctx, s.read, id, "")
 }
 
-func (s *Store) organization(ctx context.Context, db querier, id hook.Key) (hook.Organization, error) {
-	row := db.QueryRowContext(ctx, "SELECT "+orgColumns+" FROM organizations WHERE id = ?", id)
+// organization reads an organization with or without forUpdate.
+func (s *Store) organization(ctx context.Context, db querier, id hook.Key, lock string) (hook.Organization, error) {
+	row := db.QueryRowContext(ctx, "SELECT "+orgColumns+" FROM organizations WHERE id = ?"+lock, id)
 	return readRow(row, scanOrg, "organization", s.missing("organization", hook.KindOrganization, id))
 }
 
@@ -88,18 +89,25 @@ func organizationByExternal(ctx context.Context, db querier, external string) (h
 	return readRow(row, scanOrg, "organization", hook.Errorf(hook.CodeNotFound, "there is no organization %q", external))
 }
 
-// SetOrgSettings replaces the settings of an organization.
-func (s *Store) SetOrgSettings(ctx context.Context, id hook.Key, settings hook.OrgSettings) error {
+// SetOrgSettings makes the settings of an organization, which were was when they were
+// read, what settings says. CodeStale when they are others by now.
+func (s *Store) SetOrgSettings(ctx context.Context, id hook.Key, was, settings hook.OrgSettings) error {
 	raw, err := json.Marshal(settings)
 	if err != nil {
 		return fmt.Errorf("set organization: %w", err)
 	}
-	n, err := s.changeState(ctx, "UPDATE organizations SET settings = ? WHERE id = ?", string(raw), id)
+	err = s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
+		o, err := s.organization(ctx, tx, id, forUpdate)
+		if err != nil {
+			return err
+		}
+		if o.Settings != was {
+			return hook.Errorf(hook.CodeStale, "the settings were changed by others in the meantime; read them again")
+		}
+		return one(tx.ExecContext(ctx, "UPDATE organizations SET settings = ? WHERE id = ?", string(raw), id))
+	})
 	if err != nil {
 		return fmt.Errorf("set organization: %w", err)
-	}
-	if n == 0 {
-		return s.missing("organization", hook.KindOrganization, id)
 	}
 	return nil
 }

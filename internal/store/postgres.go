@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -41,10 +43,15 @@ type postgres struct {
 	config *pgx.ConnConfig
 	age    time.Duration // how long after its last beat an incarnation is alive
 	node   atomic.Int32
+	nodes  atomic.Int32 // that lived at the last beat
 	// doubt says that a connection was lost while something was being held for
 	// this incarnation: it may hold deliveries that nobody has in memory.
 	doubt atomic.Bool
-	log   *slog.Logger
+	left  leftovers
+	// polls says that nodes tell each other through a table; else they listen, by sqlListen.
+	polls     atomic.Bool
+	sqlListen string
+	log       *slog.Logger
 }
 
 // openPostgres connects, brings the schema up to date and begins a new
@@ -54,26 +61,36 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, hook.Errorf(hook.CodeInvalid, "read database URL: %w; write it as postgres://user:password@host:5432/database", err)
 	}
-	for name, value := range sessionSettings() {
-		if _, set := config.RuntimeParams[name]; !set {
-			config.RuntimeParams[name] = value
-		}
+	if o.Poll {
+		withoutSession(config, o.URL)
+	} else {
+		withSession(config, sessionSettings())
 	}
 	config.RuntimeParams["application_name"] = applicationName // settledEnd looks for it
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 5 * time.Second
 	}
-	s := &Store{seal: o.Seal, pg: &postgres{config: config, age: aliveFor, log: o.Log}}
+	s := &Store{seal: o.Seal, pg: &postgres{config: config, age: aliveFor, sqlListen: sqlListen, log: o.Log}}
+	s.pg.polls.Store(o.Poll)
 	known := &translations{}
-	reading := config.Copy() // lists look rows up one by one: a join that reads a whole table first is never right
-	reading.RuntimeParams["enable_hashjoin"] = "off"
+	reading := config.Copy()
+	if !o.Poll {
+		reading.RuntimeParams["enable_hashjoin"] = "off" // lists look rows up one by one: a join that reads a whole table first is never right
+	}
 	s.read, s.write = openPool(reading, known, readers), openPool(config, known, writers)
 	if err := s.openAlone(ctx, o); err != nil {
 		s.closeFiles()
 		if _, ok := errors.AsType[*hook.Error](err); ok {
 			return nil, err
 		}
-		return nil, hook.Errorf(hook.CodeUnavailable, "open database %s on %s: %w; see that it is there and that this user may connect and create tables", config.Database, config.Host, err)
+		wayOut := "see that it is there and that this user may connect and create tables"
+		switch {
+		case pooled(err) && o.copying:
+			wayOut = "it seems to be behind a pooler such as PgBouncer, through which nothing is copied: give the address of the database itself"
+		case pooled(err):
+			wayOut = "it seems to be behind a pooler such as PgBouncer: set database_notify: poll (docs/scaling.md)"
+		}
+		return nil, hook.Errorf(hook.CodeUnavailable, "open database %s on %s: %w; %s", config.Database, config.Host, err, wayOut)
 	}
 	return s, nil
 }
@@ -86,17 +103,25 @@ func (s *Store) openAlone(ctx context.Context, o Options) error {
 	}
 	defer conn.Close()
 	var version int
-	if err := conn.QueryRowContext(ctx, "SELECT CAST(current_setting('server_version_num') AS INTEGER)").Scan(&version); err != nil {
+	if err := conn.QueryRowContext(ctx, sqlVersion).Scan(&version); err != nil {
 		return err
 	}
 	if version < oldestPostgres {
 		return hook.Errorf(hook.CodeInvalid, "the database is PostgreSQL %d, %d or newer is needed", version/10_000, oldestPostgres/10_000)
 	}
-	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock(?)", openLock); err != nil {
+	if o.Poll {
+		if text, err := settingsToGive(ctx, conn); err != nil {
+			return err
+		} else if text != "" {
+			o.Log.Warn("statements may be planned badly, for a session's settings cannot be asked for behind a pooler; give them to the user", "sql", text)
+		}
+	}
+	unlock, err := s.lockOpening(ctx)
+	if err != nil {
 		return fmt.Errorf("wait for other nodes: %w", err)
 	}
-	defer conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock(?)", openLock) // or with the connection
-	plain := stdlib.OpenDB(*s.pg.config.Copy())                                                  // the library writes PostgreSQL's own SQL
+	defer unlock()
+	plain := stdlib.OpenDB(*s.pg.config.Copy()) // the library writes PostgreSQL's own SQL
 	defer plain.Close()
 	if err := migrateFrom(ctx, goose.DialectPostgres, plain, postgresMigrations, "migrations_postgres"); err != nil {
 		return err
@@ -122,7 +147,32 @@ func (s *Store) openAlone(ctx context.Context, o Options) error {
 	s.writer = newWriter(o, keys)
 	s.writer.pg = &pgWriter{store: s}
 	go s.writer.run()
+	if err := s.Beat(ctx); err != nil { // and see who else is there
+		s.writer.stop()
+		return err
+	}
 	return nil
+}
+
+// lockOpening waits until no other node opens the store, and keeps others from it until
+// unlock is called. The lock is a transaction's, which stays on one connection also
+// behind a pooler; it has a connection of its own under another name, so that
+// settledEnd does not wait for it.
+func (s *Store) lockOpening(ctx context.Context) (unlock func(), err error) {
+	config := s.pg.config.Copy()
+	config.RuntimeParams["application_name"] = applicationName + " opening"
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	unlock = func() { conn.Close(context.WithoutCancel(ctx)) }
+	for _, q := range []string{"BEGIN", sqlNoIdleEnd, strings.ReplaceAll(sqlLock, "?", strconv.Itoa(openLock))} {
+		if _, err := conn.Exec(ctx, q); err != nil {
+			unlock()
+			return nil, err
+		}
+	}
+	return unlock, nil
 }
 
 // closePostgres hands over at once: what this incarnation holds may be claimed, and
@@ -160,9 +210,4 @@ func (s *Store) free() (string, []any) {
 		return "holder NOT IN (" + s.pg.living() + ")", nil
 	}
 	return "holder <> ?", []any{s.Incarnation()}
-}
-
-// living is the query of the incarnations that are alive.
-func (p *postgres) living() string {
-	return "SELECT id FROM incarnations WHERE seen_at > now() - " + interval(p.age)
 }

@@ -149,44 +149,6 @@ func (c *postingColumnsOf) add(n int32, p posting, ofMessage bool) {
 	c.owner, c.term, c.id = append(c.owner, int64(p.owner)), append(c.term, p.term), append(c.id, int64(p.id))
 }
 
-// sqlAppend keeps a batch of events and gives those that were known, with the first
-// of their messages.
-//
-// claimed takes the dedupe hashes. A hash that is there stays with its message
-// while that is within the window; the row is locked all the same, so of equal
-// events at once on several nodes the later ones wait here and find the first. Hashes
-// are taken in their order, so that two nodes do not wait for each other
-// crosswise. A twin is not the first in this batch with its hash.
-const sqlAppend = `WITH u AS (SELECT * FROM unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
-		$9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::bigint[], $14::integer[], $15::text[], $16::text[], $17::bigint[], $18::bytea[],
-		$19::boolean[], $20::boolean[])
-	AS u (n, id, org_id, app_id, event_type, event_id, family, subjects, occurred_at, rank, received_at, headers, size, fanout, channels, tags, expires_at,
-		hash, twin, redeliver)),
-claimed AS (INSERT INTO dedupe AS o (hash, message_id, org_id) SELECT hash, id, org_id FROM u WHERE hash IS NOT NULL AND NOT twin ORDER BY hash
-	ON CONFLICT (hash) DO UPDATE SET message_id = CASE WHEN o.message_id < $21 THEN excluded.message_id ELSE o.message_id END
-	RETURNING hash, message_id),
-known AS (SELECT u.n, u.id, u.org_id, u.received_at, u.redeliver, coalesce(c.message_id, u.id) AS first, u.twin OR coalesce(c.message_id, u.id) <> u.id AS again
-	FROM u LEFT JOIN claimed c ON c.hash = u.hash),
-kept AS (INSERT INTO messages (id, org_id, app_id, event_type, event_id, family, subjects, occurred_at, rank, received_at, headers, size, fanout, channels, tags, expires_at)
-	SELECT u.id, u.org_id, app_id, event_type, nullif(event_id, ''), nullif(family, ''), nullif(subjects, ''), nullif(occurred_at, 0), rank, u.received_at, headers, size,
-		fanout, nullif(channels, ''), nullif(tags, ''), nullif(expires_at, 0)
-	FROM u JOIN known k ON k.n = u.n WHERE NOT k.again),
-body AS (INSERT INTO bodies (message_id, org_id, body)
-	SELECT k.id, k.org_id, b.body FROM unnest($1::integer[], $22::bytea[]) AS b (n, body) JOIN known k ON k.n = b.n WHERE NOT k.again),
-delivery AS (INSERT INTO deliveries (id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger, late)
-	SELECT d.id, d.org_id, k.first, d.endpoint_id, d.state, d.attempts, d.failures, d.next_at, d.since, d.holder, d.last_attempt,
-		CASE WHEN k.again THEN 2 ELSE 0 END, CASE WHEN k.again THEN 1 ELSE 0 END
-	FROM unnest($23::integer[], $24::bigint[], $25::bigint[], $26::bigint[], $27::integer[], $28::integer[], $29::integer[], $30::bigint[], $31::bigint[],
-		$32::bigint[], $33::bigint[]) AS d (n, id, org_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt)
-	JOIN known k ON k.n = d.n WHERE k.redeliver OR NOT k.again),
-posting AS (INSERT INTO postings (owner_id, term, id)
-	SELECT p.owner_id, p.term, p.id FROM unnest($34::integer[], $35::bigint[], $36::bigint[], $37::bigint[], $38::boolean[]) AS p (n, owner_id, term, id, of_message)
-	JOIN known k ON k.n = p.n WHERE NOT k.again OR k.redeliver AND NOT p.of_message),
-counted AS (INSERT INTO duplicates (message_id, org_id, count, last_at)
-	SELECT first, min(org_id), count(*), max(received_at) FROM known WHERE again GROUP BY first ORDER BY first
-	ON CONFLICT (message_id) DO UPDATE SET count = duplicates.count + excluded.count, last_at = greatest(duplicates.last_at, excluded.last_at))
-SELECT n, first FROM known WHERE again`
-
 // correctKeys gives the idempotency keys of events that were known to the message
 // that was the first.
 func (b *eventBatch) correctKeys() *pgx.Batch {

@@ -33,28 +33,7 @@ func (s *Store) claimShared(ctx context.Context, endpoint hook.Key, now time.Tim
 	return claimed, fromMS(at.Int64), nil
 }
 
-// claimable begins a statement with the holders whose work may be taken.
-func (p *postgres) claimable() string {
-	return "WITH free (id) AS (SELECT 0::bigint UNION ALL SELECT id FROM incarnations WHERE seen_at <= now() - " + interval(p.age) + ") "
-}
-
 func (s *Store) takeDue(ctx context.Context, self, endpoint hook.Key, now time.Time, limit int) ([]hook.Delivery, error) {
 	read := func(row scanner) (hook.Delivery, error) { return scanDelivery(row) }
 	return readRows(ctx, s.write, read, "deliveries", s.pg.sqlClaim(), self, endpoint, ms(now), limit)
-}
-
-// sqlClaim takes an incarnation, an endpoint, a time and a limit.
-func (p *postgres) sqlClaim() string {
-	return p.claimable() + `, alive AS (` + p.living() + ` AND id = ?1),
-		due AS (SELECT d.id FROM alive, free, LATERAL (SELECT id, next_at FROM deliveries
-				WHERE state = 1 AND endpoint_id = ?2 AND holder = free.id AND next_at <= ?3 ORDER BY next_at LIMIT ?4 FOR UPDATE SKIP LOCKED) AS d
-			ORDER BY d.next_at LIMIT ?4)
-		UPDATE deliveries SET holder = ?1 FROM due WHERE deliveries.id = due.id
-		RETURNING deliveries.id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger`
-}
-
-// sqlNext is when the first delivery of an endpoint that may be taken is due.
-func (p *postgres) sqlNext() string {
-	return p.claimable() + `SELECT min(d.next_at) FROM free, LATERAL (SELECT next_at FROM deliveries
-		WHERE state = 1 AND endpoint_id = ? AND holder = free.id ORDER BY next_at LIMIT 1) AS d`
 }

@@ -34,8 +34,7 @@ func (s *Store) beginNode(ctx context.Context) (*hook.KeySequence, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	forget := "DELETE FROM incarnations WHERE seen_at < now() - " + interval(numberRest*s.pg.age) + " AND id NOT IN (SELECT holder FROM deliveries WHERE state = 1)"
-	if _, err := conn.ExecContext(ctx, forget); err != nil {
+	if _, err := conn.ExecContext(ctx, s.pg.sqlForgetIncarnations()); err != nil {
 		return nil, fmt.Errorf("forget incarnations: %w", err)
 	}
 	node, err := s.takeNumber(ctx, conn)
@@ -58,12 +57,7 @@ func (s *Store) beginNode(ctx context.Context) (*hook.KeySequence, error) {
 // takeNumber takes the number that was given back the longest ago or never used,
 // else that of a node that vanished long ago. The caller has openLock.
 func (s *Store) takeNumber(ctx context.Context, conn *sql.Conn) (node int, err error) {
-	q := `INSERT INTO nodes (id, incarnation, seen_at)
-		SELECT n, 1, now() FROM generate_series(0, 255) AS n LEFT JOIN nodes x ON x.id = n
-			WHERE x.id IS NULL OR x.incarnation = 0 OR x.seen_at < now() - ` + interval(numberRest*s.pg.age) + `
-			ORDER BY coalesce(x.incarnation, 0) <> 0, x.seen_at NULLS FIRST, n LIMIT 1
-		ON CONFLICT (id) DO UPDATE SET incarnation = excluded.incarnation, seen_at = excluded.seen_at RETURNING id`
-	err = conn.QueryRowContext(ctx, q).Scan(&node)
+	err = conn.QueryRowContext(ctx, s.pg.sqlTakeNumber()).Scan(&node)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, hook.Errorf(hook.CodeConflict, "256 nodes use this database, the most there may be; stop one, or wait %v after one that vanished", numberRest*s.pg.age)
 	}
@@ -77,17 +71,14 @@ func (s *Store) takeNumber(ctx context.Context, conn *sql.Conn) (node int, err e
 func (s *Store) addIncarnation(ctx context.Context, conn *sql.Conn, node int, keys *hook.KeySequence) (hook.Key, error) {
 	now := time.Now()
 	k := keys.Take(now, 1)
-	if _, err := conn.ExecContext(ctx, "INSERT INTO incarnations (id, node, started_at, seen_at) VALUES (?, ?, ?, now())", k, node, ms(now)); err != nil {
+	if _, err := conn.ExecContext(ctx, sqlAddIncarnation, k, node, ms(now)); err != nil {
 		return 0, fmt.Errorf("begin incarnation: %w", err)
 	}
-	if err := one(conn.ExecContext(ctx, "UPDATE nodes SET incarnation = ?, seen_at = now(), behind = "+sqlBehind+" WHERE id = ?", k, ms(now), node)); err != nil {
+	if err := one(conn.ExecContext(ctx, sqlNameIncarnation, k, ms(now), node)); err != nil {
 		return 0, fmt.Errorf("begin incarnation: %w", err)
 	}
 	return k, nil
 }
-
-// sqlBehind is how far a clock is behind the database's, in milliseconds.
-const sqlBehind = "greatest(0, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) - ?)"
 
 // Beat says that this incarnation is alive. When it is dead already, or may hold
 // what nobody has in memory, the node begins another; Incarnation tells. Where no
@@ -98,15 +89,14 @@ func (s *Store) Beat(ctx context.Context) error {
 	}
 	doubt := s.pg.doubt.Load()
 	if !doubt {
-		q := `WITH seen AS (UPDATE incarnations SET seen_at = now() WHERE id = ? AND seen_at > now() - ` + interval(s.pg.age) + ` RETURNING id)
-			UPDATE nodes SET behind = ` + sqlBehind + `, seen_at = now() FROM seen WHERE nodes.id = ? AND nodes.incarnation = seen.id`
-		res, err := s.write.ExecContext(ctx, q, s.Incarnation(), ms(time.Now()), s.pg.node.Load())
-		if err != nil {
-			return fmt.Errorf("beat: %w", err)
+		var nodes int32
+		err := s.write.QueryRowContext(ctx, s.pg.sqlBeat(), s.Incarnation(), ms(time.Now()), s.pg.node.Load()).Scan(&nodes)
+		if err == nil {
+			s.pg.nodes.Store(nodes)
+			return nil
 		}
-		n, err := res.RowsAffected()
-		if err != nil || n == 1 {
-			return err
+		if !errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("beat: %w", err)
 		}
 	}
 	s.pg.doubt.Store(false)
@@ -129,7 +119,7 @@ func (s *Store) begetAgain(ctx context.Context) error {
 			return err
 		}
 		if !own {
-			if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(?)", openLock); err != nil {
+			if _, err := tx.ExecContext(ctx, sqlLock, openLock); err != nil {
 				return err
 			}
 			if node, err = s.takeNumber(ctx, tx); err != nil {
@@ -139,11 +129,13 @@ func (s *Store) begetAgain(ctx context.Context) error {
 		}
 		// The old one may have been forgotten, and something may still be kept under it:
 		// only what is listed can be claimed from.
-		const list = "INSERT INTO incarnations (id, node, started_at, seen_at) VALUES (?, ?, ?, '-infinity') ON CONFLICT DO NOTHING"
-		if _, err := tx.ExecContext(ctx, list, old, node, ms(old.Time())); err != nil {
+		if _, err := tx.ExecContext(ctx, sqlListDead, old, node, ms(old.Time())); err != nil {
 			return err
 		}
-		fresh, err = s.addIncarnation(ctx, tx, node, s.writer.keys)
+		if fresh, err = s.addIncarnation(ctx, tx, node, s.writer.keys); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, "UPDATE duties SET holder = ? WHERE holder = ?", fresh, old) // it goes on with them
 		return err
 	})
 	if err != nil {
@@ -155,9 +147,18 @@ func (s *Store) begetAgain(ctx context.Context) error {
 	return nil
 }
 
+// Nodes is how many nodes shared the store at the last beat, this one among them.
+func (s *Store) Nodes() int {
+	if s.pg == nil {
+		return 1
+	}
+	return max(1, int(s.pg.nodes.Load()))
+}
+
 // RunHeartbeat beats every five seconds until ctx ends, and then returns nil. A beat
-// that fails is tried again; after 20 s without one, others take over.
-func (s *Store) RunHeartbeat(ctx context.Context) error {
+// that fails is tried again; after 20 s without one, others take over. After each
+// beat, beaten is told how many nodes share the store.
+func (s *Store) RunHeartbeat(ctx context.Context, beaten func(nodes int)) error {
 	if s.pg == nil {
 		<-ctx.Done()
 		return nil
@@ -172,6 +173,10 @@ func (s *Store) RunHeartbeat(ctx context.Context) error {
 		}
 		try, cancel := context.WithTimeout(ctx, beatEvery)
 		err := s.Beat(try)
+		if err == nil {
+			beaten(s.Nodes())
+			err = s.dropLeftovers(try)
+		}
 		cancel()
 		if err != nil && ctx.Err() == nil {
 			s.pg.log.Warn("heartbeat failed", "error", err)
@@ -181,10 +186,10 @@ func (s *Store) RunHeartbeat(ctx context.Context) error {
 
 // leave makes this incarnation dead and gives its number back.
 func (s *Store) leave(ctx context.Context) error {
-	if _, err := s.write.ExecContext(ctx, "UPDATE incarnations SET seen_at = '-infinity' WHERE id = ?", s.Incarnation()); err != nil {
+	if _, err := s.write.ExecContext(ctx, sqlEndIncarnation, s.Incarnation()); err != nil {
 		return fmt.Errorf("end incarnation: %w", err)
 	}
-	_, err := s.write.ExecContext(ctx, "UPDATE nodes SET incarnation = 0, seen_at = now() WHERE id = ? AND incarnation = ?", s.pg.node.Load(), s.Incarnation())
+	_, err := s.write.ExecContext(ctx, sqlGiveNumber, s.pg.node.Load(), s.Incarnation())
 	if err != nil {
 		return fmt.Errorf("give the node's number back: %w", err)
 	}

@@ -285,3 +285,50 @@ func TestANodeRecoversFromALostConnection(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Of nodes each knows how many there are, from its start on.
+func TestNodesCountThoseThatLive(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	url := server.Database(t)
+	a := openNode(t, url)
+	if n := a.Nodes(); n != 1 {
+		t.Errorf("alone it counts %d", n)
+	}
+	b := openNode(t, url)
+	c := openNode(t, url)
+	count := func(s *Store, want int, when string) {
+		t.Helper()
+		if err := s.Beat(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if n := s.Nodes(); n != want {
+			t.Errorf("%s it counts %d, %d are right", when, n, want)
+		}
+	}
+	if n := c.Nodes(); n != 3 {
+		t.Errorf("at its start the third counts %d", n)
+	}
+	count(a, 3, "with three")
+	again := func() { // another incarnation, and one node all the same
+		t.Helper()
+		b.pg.doubt.Store(true)
+		if err := b.Beat(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again()
+	count(b, 3, "after another incarnation")
+	count(a, 3, "after another's incarnation")
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	count(a, 2, "after one stopped")
+	const freeze = "UPDATE nodes SET seen_at = seen_at - interval '21 s' WHERE id = ?"
+	if _, err := a.write.Exec(freeze, b.pg.node.Load()); err != nil {
+		t.Fatal(err)
+	}
+	count(a, 1, "after one died")
+	again()
+	count(a, 2, "after it lives again")
+}

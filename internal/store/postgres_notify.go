@@ -25,9 +25,6 @@ const (
 	NotifyLost = "lost"
 )
 
-// channel is the name under which nodes listen. Databases have their own.
-const channel = "sigpost"
-
 // Notify tells all nodes, this one too, that something has happened to the row
 // with a key. It is a wake-up and no more: it may be lost, so whoever listens also
 // looks by himself now and then. On SQLite there is nobody to tell.
@@ -35,7 +32,10 @@ func (s *Store) Notify(ctx context.Context, kind string, key hook.Key) error {
 	if s.pg == nil {
 		return nil
 	}
-	if _, err := s.write.ExecContext(ctx, "SELECT pg_notify(?, ?)", channel, kind+":"+strconv.FormatInt(int64(key), 10)); err != nil {
+	if s.pg.polls.Load() {
+		return s.tellByTable(ctx, kind, key)
+	}
+	if _, err := s.write.ExecContext(ctx, sqlNotify, channel, kind+":"+strconv.FormatInt(int64(key), 10)); err != nil {
 		return fmt.Errorf("notify: %w", err)
 	}
 	return nil
@@ -43,7 +43,8 @@ func (s *Store) Notify(ctx context.Context, kind string, key hook.Key) error {
 
 // RunListener calls heard with what nodes tell each other until ctx ends, and then
 // returns nil. It has a connection of its own and makes another when that breaks;
-// each begins with [NotifyLost]. heard must not block. On SQLite nothing is heard.
+// each begins with [NotifyLost]. Where there is no LISTEN, or Options say so, it looks
+// twice a second instead. heard must not block. On SQLite nothing is heard.
 func (s *Store) RunListener(ctx context.Context, heard func(kind string, key hook.Key)) error {
 	if s.pg == nil {
 		<-ctx.Done()
@@ -77,12 +78,19 @@ func (s *Store) RunListener(ctx context.Context, heard func(kind string, key hoo
 const silence = 15 * time.Second
 
 func (s *Store) listen(ctx context.Context, heard func(kind string, key hook.Key)) error {
+	if s.pg.polls.Load() {
+		return s.poll(ctx, heard)
+	}
 	conn, err := pgx.ConnectConfig(ctx, s.pg.config.Copy())
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+	if _, err := conn.Exec(ctx, s.pg.sqlListen); noListen(err) {
+		s.pg.log.Warn("the database has no LISTEN; nodes tell each other through a table, as with database_notify: poll", "error", err)
+		s.pg.polls.Store(true)
+		return s.poll(ctx, heard)
+	} else if err != nil {
 		return err
 	}
 	heard(NotifyLost, 0)

@@ -64,7 +64,7 @@ func TestOnSQLiteNobodyIsToldAndNobodyBeats(t *testing.T) {
 		"notify":     func() error { return s.Notify(ctx, NotifyApp, 1) },
 		"listen":     func() error { return s.RunListener(ctx, func(string, hook.Key) { t.Error("something was heard") }) },
 		"beat":       func() error { return s.Beat(ctx) },
-		"heartbeat":  func() error { return s.RunHeartbeat(ctx) },
+		"heartbeat":  func() error { return s.RunHeartbeat(ctx, func(int) { t.Error("it beat") }) },
 		"partitions": func() error { return s.EnsurePartitions(ctx, time.Now()) },
 	} {
 		if err := f(); err != nil {

@@ -15,19 +15,6 @@ const partitionDays = 3
 // partitioned are the tables that are kept by day of their key.
 type partitioned struct{ table, key, settings string }
 
-// partitionedTables are always worked on in this order, so nodes do not wait for each
-// other crosswise. Rows of deliveries change once or more after they were made,
-// and what changes should find room in its own page.
-func partitionedTables() []partitioned {
-	const written = "autovacuum_vacuum_insert_scale_factor = 0.2, autovacuum_analyze_scale_factor = 0.1"
-	return []partitioned{
-		{"messages", "id", written},
-		{"bodies", "message_id", written},
-		{"deliveries", "id", "fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05"},
-		{"attempts", "id", written},
-	}
-}
-
 // EnsurePartitions makes those of the day of now and of the next three that are
 // missing. Rows that were kept in the default partition move. Without it
 // everything works, but nothing can be dropped by the day. On SQLite it does nothing.
@@ -56,8 +43,7 @@ func (s *Store) ensurePartition(ctx context.Context, p partitioned, day time.Tim
 	if from == to {
 		return nil // before the first or after the last key
 	}
-	const lookup = "SELECT 1 FROM pg_inherits WHERE inhrelid = to_regclass(?)"
-	if there, err := exists(ctx, s.write, lookup, name); err != nil || there {
+	if there, err := exists(ctx, s.write, sqlIsPartition, name); err != nil || there {
 		return err
 	}
 	tx, err := s.write.BeginTx(ctx, nil)
@@ -66,19 +52,13 @@ func (s *Store) ensurePartition(ctx context.Context, p partitioned, day time.Tim
 	}
 	defer tx.Rollback() // nothing, once it is committed
 	const lock = openLock + 1
-	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(?)", lock); err != nil {
+	if _, err := tx.ExecContext(ctx, sqlLock, lock); err != nil {
 		return err
 	}
-	if there, err := exists(ctx, tx, lookup, name); err != nil || there {
+	if there, err := exists(ctx, tx, sqlIsPartition, name); err != nil || there {
 		return err
 	}
-	for _, q := range []string{
-		"SET LOCAL lock_timeout = '10s'", // rather later than everybody waiting behind us
-		fmt.Sprintf("CREATE TABLE %s (LIKE %s INCLUDING ALL) WITH (%s)", name, p.table, p.settings),
-		fmt.Sprintf("LOCK TABLE %s_default IN ACCESS EXCLUSIVE MODE", p.table),
-		fmt.Sprintf("WITH moved AS (DELETE FROM %[1]s_default WHERE %[2]s >= %[3]d AND %[2]s < %[4]d RETURNING *) INSERT INTO %[5]s SELECT * FROM moved", p.table, p.key, from, to, name),
-		fmt.Sprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%d) TO (%d)", p.table, name, from, to),
-	} {
+	for _, q := range p.sqlMake(name, from, to) {
 		if _, err := tx.ExecContext(ctx, q); err != nil {
 			return err
 		}

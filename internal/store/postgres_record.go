@@ -84,20 +84,3 @@ func (b *settledBatch) read(rows pgx.Rows) error {
 	}
 	return rows.Err()
 }
-
-// sqlSettle writes what came of attempts and gives the deliveries of which it did:
-// those that are pending and still of the holder that is named. The list of keys
-// says again what the join says: it leaves partitions out of the plan, and however the
-// rows are joined, these are looked up and no others. (+ 0 keeps the planner from
-// the index of all that is pending, which looks small while there are no statistics.)
-const sqlSettle = `WITH r AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::integer[], $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[],
-		$9::bigint[], $10::bigint[], $11::integer[], $12::integer[], $13::bigint[], $14::bigint[], $15::text[], $16::integer[], $17::bytea[], $18::text[], $19::bigint[])
-	AS r (id, holder, state, attempts, failures, next_at, last_attempt, attempt, org_id, previous, number, trigger, at, duration, outcome, status, response, reason, term)),
-settled AS (UPDATE deliveries d SET state = r.state, attempts = r.attempts, failures = r.failures, next_at = r.next_at, holder = 0, last_attempt = r.last_attempt, trigger = 0
-	FROM r WHERE d.id = r.id AND d.holder = r.holder AND d.state + 0 = 1 AND d.id = ANY ($1::bigint[]) RETURNING d.id, d.endpoint_id, d.last_attempt),
-attempt AS (INSERT INTO attempts (id, org_id, delivery_id, previous, number, trigger, at, duration, outcome, status, response, reason)
-	SELECT r.attempt, r.org_id, r.id, r.previous, r.number, r.trigger, r.at, r.duration, r.outcome, r.status, r.response, nullif(r.reason, '')
-	FROM r JOIN settled s ON s.id = r.id WHERE r.attempt <> 0),
-posting AS (INSERT INTO postings (owner_id, term, id)
-	SELECT s.endpoint_id, r.term, r.attempt FROM r JOIN settled s ON s.id = r.id WHERE r.attempt <> 0)
-SELECT id, last_attempt FROM settled`

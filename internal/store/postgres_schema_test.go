@@ -66,7 +66,8 @@ func TestBothEnginesHaveTheSameTablesAndColumns(t *testing.T) {
 	s := openNode(t, server.Database(t))
 	pg := columns(t, s.read, `SELECT c.relname, a.attname, format_type(a.atttypid, NULL), a.attnotnull, false FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 		WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.attnum > 0 AND c.relname <> 'schema_versions'`)
-	for _, own := range []string{"nodes.id", "nodes.incarnation", "nodes.seen_at", "nodes.behind", "incarnations.seen_at"} {
+	for _, own := range []string{"nodes.id", "nodes.incarnation", "nodes.seen_at", "nodes.behind", "incarnations.seen_at", "requests.hash", "requests.id", "requests.holder",
+		"duties.name", "duties.holder", "notices.at", "notices.id", "notices.kind", "notices.key"} {
 		if pg[own] == "" {
 			t.Errorf("PostgreSQL has no column %s", own)
 		}

@@ -21,11 +21,8 @@ func (s *Store) settledEnd(ctx context.Context) (hook.Key, error) {
 	if s.pg == nil {
 		return math.MaxInt64, nil
 	}
-	q := `SELECT CAST(extract(epoch FROM least(now(), min(xact_start))) * 1000 AS BIGINT) -
-			(SELECT coalesce(max(behind), 0) FROM nodes WHERE seen_at > now() - ` + interval(s.pg.age) + `)
-		FROM pg_stat_activity WHERE datname = current_database() AND application_name = ? AND pid <> pg_backend_pid()`
 	var at int64
-	if err := s.read.QueryRowContext(ctx, q, applicationName).Scan(&at); err != nil {
+	if err := s.read.QueryRowContext(ctx, s.pg.sqlSettled(), applicationName).Scan(&at); err != nil {
 		return 0, err
 	}
 	return max(1, hook.KeyAt(fromMS(at).Add(-keyLead))), nil

@@ -207,7 +207,7 @@ func (s *Store) oneByOne(ctx context.Context, tx *sql.Conn) error {
 	if s.pg == nil {
 		return nil
 	}
-	_, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(?)", openLock+2)
+	_, err := tx.ExecContext(ctx, sqlLock, openLock+2)
 	return err
 }
 

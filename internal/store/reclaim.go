@@ -143,8 +143,7 @@ func (s *Store) dropPostings(ctx context.Context, text string, from, to hook.Key
 }
 
 func (s *Store) partitionsOf(ctx context.Context, table string) (names []string, err error) {
-	const q = "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = to_regclass(?) ORDER BY c.relname"
-	rows, err := s.read.QueryContext(ctx, q, table)
+	rows, err := s.read.QueryContext(ctx, sqlPartitions, table)
 	if err != nil {
 		return nil, err
 	}
@@ -166,11 +165,10 @@ func (s *Store) dropPartition(ctx context.Context, name string) error {
 		return err
 	}
 	defer tx.Rollback() // nothing, once it is committed
-	if _, err := tx.ExecContext(ctx, "SET LOCAL lock_timeout = '2s'"); err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, "DROP TABLE IF EXISTS "+name); err != nil {
-		return err
+	for _, q := range sqlDrop(name) {
+		if _, err := tx.ExecContext(ctx, q); err != nil {
+			return err
+		}
 	}
 	return tx.Commit()
 }

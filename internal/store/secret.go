@@ -69,7 +69,7 @@ func (s *Store) liveSecrets(ctx context.Context, where string, args ...any) (map
 	q := "SELECT owner_id, id, value, sealed, coalesce(expires_at, 0) FROM secrets WHERE " + where + " AND (expires_at IS NULL OR expires_at > ?) ORDER BY id DESC"
 	rows, err := s.read.QueryContext(ctx, q, args...)
 	if err != nil {
-		return nil, fmt.Errorf("read secrets: %w", err)
+		return nil, storeError("read secrets", err)
 	}
 	defer rows.Close()
 	byOwner := map[hook.Key][]hook.LiveSecret{}
@@ -89,59 +89,39 @@ func (s *Store) liveSecrets(ctx context.Context, where string, args ...any) (map
 		byOwner[owner] = append(byOwner[owner], x)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read secrets: %w", err)
+		return nil, storeError("read secrets", err)
 	}
 	return byOwner, nil
 }
 
-// RotateSecret puts a fresh secret in force. Those that are live stay valid for
-// grace, or until their own earlier end; with a grace of 0 they end at once.
-// More than ten live ones are refused with CodeInvalid, an unknown owner with
-// CodeNotFound.
-func (s *Store) RotateSecret(ctx context.Context, org, owner hook.Key, fresh hook.Secret, grace time.Duration, now time.Time) error {
-	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		if err := s.ownerIn(ctx, tx, org, owner); err != nil {
-			return err
-		}
-		var live int
-		const count = "SELECT count(*) FROM secrets WHERE owner_id = ? AND (expires_at IS NULL OR expires_at > ?)"
-		if err := tx.QueryRowContext(ctx, count, owner, ms(now)).Scan(&live); err != nil {
-			return err
-		}
-		if grace > 0 && live >= mostSecrets {
-			return hook.Errorf(hook.CodeInvalid, "%d secrets are valid at once already, the most there may be; wait until one expires, or rotate without a grace period", live)
-		}
-		const expire = "UPDATE secrets SET expires_at = ?1 WHERE owner_id = ?2 AND (expires_at IS NULL OR expires_at > ?1)"
-		if _, err := tx.ExecContext(ctx, expire, ms(now.Add(grace)), owner); err != nil {
-			return err
-		}
-		return s.addSecret(ctx, tx, org, owner, fresh, now)
-	})
-	if err != nil {
-		return fmt.Errorf("rotate secret: %w", err)
-	}
-	return nil
-}
-
-// SetSecrets replaces all secrets of an owner by these, which have no end. The
-// first one counts as the newest.
-func (s *Store) SetSecrets(ctx context.Context, org, owner hook.Key, list []hook.Secret) error {
-	if len(list) > mostSecrets {
-		return hook.Errorf(hook.CodeInvalid, "%d secrets were given, at most %d may be valid at once; leave the oldest out", len(list), mostSecrets)
-	}
-	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		if err := s.ownerIn(ctx, tx, org, owner); err != nil {
-			return err
+// changeSecrets does with the secrets of an owner what a change asks for. It refuses,
+// before it writes, more than ten that are live with CodeInvalid.
+func (s *Store) changeSecrets(ctx context.Context, tx *sql.Conn, org, owner hook.Key, c *hook.SecretChange) error {
+	if c.Replace {
+		if len(c.List) > mostSecrets {
+			return hook.Errorf(hook.CodeInvalid, "%d secrets were given, at most %d may be valid at once; leave the oldest out", len(c.List), mostSecrets)
 		}
 		if _, err := tx.ExecContext(ctx, "DELETE FROM secrets WHERE owner_id = ?", owner); err != nil {
 			return err
 		}
-		return s.addSecrets(ctx, tx, org, owner, list, time.Now())
-	})
-	if err != nil {
-		return fmt.Errorf("set secrets: %w", err)
+		return s.addSecrets(ctx, tx, org, owner, c.List, time.Now())
 	}
-	return nil
+	if c.Fresh == "" {
+		return nil
+	}
+	var live int
+	const count = "SELECT count(*) FROM secrets WHERE owner_id = ? AND (expires_at IS NULL OR expires_at > ?)"
+	if err := tx.QueryRowContext(ctx, count, owner, ms(c.At)).Scan(&live); err != nil {
+		return err
+	}
+	if c.Grace > 0 && live >= mostSecrets {
+		return hook.Errorf(hook.CodeInvalid, "%d secrets are valid at once already, the most there may be; wait until one expires, or rotate without a grace period", live)
+	}
+	const expire = "UPDATE secrets SET expires_at = ?1 WHERE owner_id = ?2 AND (expires_at IS NULL OR expires_at > ?1)"
+	if _, err := tx.ExecContext(ctx, expire, ms(c.At.Add(c.Grace)), owner); err != nil {
+		return err
+	}
+	return s.addSecret(ctx, tx, org, owner, c.Fresh, c.At)
 }
 
 // addSecrets adds secrets of which the first is the newest.
@@ -150,20 +130,6 @@ func (s *Store) addSecrets(ctx context.Context, tx *sql.Conn, org, owner hook.Ke
 		if err := s.addSecret(ctx, tx, org, owner, secret, now); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// ownerIn is an error unless the organization has an endpoint or source with
-// this key.
-func (s *Store) ownerIn(ctx context.Context, tx *sql.Conn, org, owner hook.Key) error {
-	const q = "SELECT 1 FROM endpoints WHERE id = ?1 AND org_id = ?2 UNION ALL SELECT 1 FROM sources WHERE id = ?1 AND org_id = ?2"
-	found, err := exists(ctx, tx, q, owner, org)
-	if err != nil {
-		return err
-	}
-	if !found {
-		return s.missing("endpoint", hook.KindEndpoint, owner)
 	}
 	return nil
 }

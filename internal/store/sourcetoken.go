@@ -15,7 +15,7 @@ import (
 func (s *Store) OldTokens(ctx context.Context, source hook.Key, now time.Time) (tokens []string, end time.Time, err error) {
 	rows, err := s.read.QueryContext(ctx, "SELECT token, expires_at FROM source_tokens WHERE source_id = ? AND expires_at > ? ORDER BY expires_at", source, ms(now))
 	if err != nil {
-		return nil, end, fmt.Errorf("read rotated tokens: %w", err)
+		return nil, end, storeError("read rotated tokens", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -29,7 +29,10 @@ func (s *Store) OldTokens(ctx context.Context, source hook.Key, now time.Time) (
 		}
 		tokens = append(tokens, token)
 	}
-	return tokens, end, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, end, storeError("read rotated tokens", err)
+	}
+	return tokens, end, nil
 }
 
 // SourceByToken reads the source whose URL has a token, or had it until it was

@@ -2,7 +2,8 @@
 // file or in a PostgreSQL that many nodes share, and is the queue as well: what is
 // due is a row, and a process that holds a delivery in memory is named in it. All
 // SQL stands here: one text for both engines, and what only one of them does in
-// dialect_sqlite.go, dialect_postgres.go and the files postgres_….go.
+// dialect_sqlite.go and the files postgres_….go. SQL that only PostgreSQL takes has
+// names in the files dialect_postgres….go.
 //
 // One goroutine of a process writes. What queued while the last transaction ran becomes the
 // next one, so the cost of reaching the disk is shared without a timer.
@@ -47,6 +48,9 @@ type Options struct {
 	// Node is this process among those that share a store (0–255). On PostgreSQL
 	// it is not looked at: each node takes a number that is free.
 	Node uint8
+	// Poll has nodes tell each other through a table, and wants nothing of a session:
+	// for PostgreSQL behind a pooler that gives a connection for one transaction.
+	Poll bool
 	// copying opens a database whose copy is not complete.
 	copying bool
 	Log     *slog.Logger

@@ -32,7 +32,7 @@ func object(raw json.RawMessage) json.RawMessage {
 func (s *Store) CreateTask(ctx context.Context, t hook.Task) (hook.Task, error) {
 	t.Input, t.Data = object(t.Input), object(t.Data)
 	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		if _, err := s.organization(ctx, tx, t.Org); err != nil {
+		if _, err := s.organization(ctx, tx, t.Org, ""); err != nil {
 			return err
 		}
 		now := time.Now()

@@ -68,7 +68,7 @@ func TestReplayMissingDeliversWhatTheEndpointWantsAndNeverHad(t *testing.T) {
 			unwanted := w.message(w.app, hook.Message{Event: hook.Event{Type: "user.signup"}}, hook.Delivered, had)
 			e := w.endpoint(w.app, "invoice.*")
 			e.State = state
-			if _, err := w.UpdateEndpoint(t.Context(), e); err != nil {
+			if _, err := w.UpdateEndpoint(t.Context(), e, hook.SecretChange{}); err != nil {
 				t.Fatal(err)
 			}
 			failed := w.message(w.app, hook.Message{Event: hook.Event{Type: "invoice.due"}}, hook.Failed, e)

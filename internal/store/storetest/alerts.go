@@ -72,7 +72,7 @@ func disabledUntold(t *testing.T, open Opener) {
 	gone, byHand, fine := makeEndpoint(t, s, a, ""), makeEndpoint(t, s, a, ""), makeEndpoint(t, s, a, "")
 	must(t, s.DisableEndpoint(ctx, gone.ID, "it answered 410 Gone"))
 	byHand.State, byHand.Reason = hook.Disabled, "disabled by hand"
-	byHand, err := s.UpdateEndpoint(ctx, byHand)
+	byHand, err := s.UpdateEndpoint(ctx, byHand, hook.SecretChange{})
 	must(t, err)
 	now := time.Now()
 	untold := func(what string, now time.Time, want ...hook.Key) {
@@ -105,7 +105,7 @@ func disabledUntold(t *testing.T, open Opener) {
 		}
 	}
 	gone.State, gone.Reason = hook.Enabled, ""
-	gone, err = s.UpdateEndpoint(ctx, gone)
+	gone, err = s.UpdateEndpoint(ctx, gone, hook.SecretChange{})
 	must(t, err)
 	for _, want := range []int64{2, 0} { // gone's, and that of 12345
 		if n, err := s.ForgetAlerts(ctx); n != want || err != nil {

@@ -77,7 +77,7 @@ func applicationPages(t *testing.T, open Opener) {
 	}
 	e := makeEndpoint(t, s, all[1], "")
 	e.State = hook.Enabled
-	_, err := s.UpdateEndpoint(ctx, e)
+	_, err := s.UpdateEndpoint(ctx, e, hook.SecretChange{})
 	must(t, err)
 	makeEndpoint(t, s, all[2], "")
 	op, err := s.OperationalApp(ctx, store.DefaultOrg)
@@ -121,10 +121,10 @@ func apiEndpoints(t *testing.T, open Opener) {
 	code(t, "the same uid again", err, hook.CodeConflict)
 	two := makeEndpoint(t, s, a, "two")
 	two.UID = "one"
-	_, err = s.UpdateEndpoint(ctx, two)
+	_, err = s.UpdateEndpoint(ctx, two, hook.SecretChange{})
 	code(t, "an update to a taken uid", err, hook.CodeConflict)
 	e.URL, e.Headers, e.Channels, e.UID = "https://y", nil, nil, ""
-	changed, err := s.UpdateEndpoint(ctx, e)
+	changed, err := s.UpdateEndpoint(ctx, e, hook.SecretChange{})
 	must(t, err)
 	got, err = s.Endpoint(ctx, a.ID, e.ID)
 	must(t, err)
@@ -153,10 +153,10 @@ func fileManaged(t *testing.T, open Opener) {
 	if len(e.Headers) != 1 || e.Headers[0].Value != "b" {
 		t.Errorf("headers of the file: %+v", e.Headers)
 	}
-	_, err = s.UpdateEndpoint(ctx, e)
+	_, err = s.UpdateEndpoint(ctx, e, hook.SecretChange{})
 	code(t, "update of an endpoint", err, hook.CodeConflict)
 	code(t, "deletion of an endpoint", s.DeleteEndpoint(ctx, e.App, e.ID), hook.CodeConflict)
-	_, err = s.UpdateSource(ctx, x)
+	_, err = s.UpdateSource(ctx, x, hook.SecretChange{})
 	code(t, "update of a source", err, hook.CodeConflict)
 	_, err = s.RotateSourceToken(ctx, x.Org, x.ID, time.Now())
 	code(t, "rotation of a source", err, hook.CodeConflict)
@@ -210,11 +210,9 @@ func isolation(t *testing.T, open Opener) {
 	gone("endpoint", err)
 	_, err = s.EndpointByUID(ctx, b.ID, "e")
 	gone("endpoint by uid", err)
-	_, err = s.UpdateEndpoint(ctx, hook.Endpoint{App: b.ID, ID: e.ID})
+	_, err = s.UpdateEndpoint(ctx, hook.Endpoint{App: b.ID, ID: e.ID}, hook.SecretChange{Fresh: "x", At: now})
 	gone("update of an endpoint", err)
 	gone("deletion of an endpoint", s.DeleteEndpoint(ctx, b.ID, e.ID))
-	gone("rotation of a secret", s.RotateSecret(ctx, other, e.ID, "x", 0, now))
-	gone("change of secrets", s.SetSecrets(ctx, other, x.ID, nil))
 	_, err = s.Task(ctx, other, task.ID)
 	gone("task", err)
 	gone("step of a task", s.StepTask(ctx, hook.Task{ID: task.ID, Org: other}))
@@ -245,7 +243,7 @@ func sourceIsGone(t *testing.T, s *store.Store, other hook.Key, x hook.Source) {
 	gone("source by uid", err)
 	_, err = s.SourceByApp(ctx, other, x.App)
 	gone("source by application", err)
-	_, err = s.UpdateSource(ctx, hook.Source{Org: other, ID: x.ID})
+	_, err = s.UpdateSource(ctx, hook.Source{Org: other, ID: x.ID}, hook.SecretChange{Replace: true})
 	gone("update of a source", err)
 	_, err = s.RotateSourceToken(ctx, other, x.ID, now)
 	gone("rotation of a token", err)
@@ -275,7 +273,7 @@ func organizations(t *testing.T, open Opener) {
 	if a.ID != b.ID || a.External != "acme" || a.ID == store.DefaultOrg {
 		t.Errorf("the first and the second use: %+v, %+v", a, b)
 	}
-	must(t, s.SetOrgSettings(ctx, a.ID, hook.OrgSettings{SignatureHeaders: hook.HeadersBoth}))
+	must(t, s.SetOrgSettings(ctx, a.ID, a.Settings, hook.OrgSettings{SignatureHeaders: hook.HeadersBoth}))
 	got, err := s.Organization(ctx, a.ID)
 	must(t, err)
 	if got.Settings.SignatureHeaders != hook.HeadersBoth {
@@ -288,5 +286,5 @@ func organizations(t *testing.T, open Opener) {
 	}
 	_, err = s.Organization(ctx, 12345)
 	code(t, "no organization", err, hook.CodeNotFound)
-	code(t, "settings of none", s.SetOrgSettings(ctx, 12345, hook.OrgSettings{}), hook.CodeNotFound)
+	code(t, "settings of none", s.SetOrgSettings(ctx, 12345, hook.OrgSettings{}, hook.OrgSettings{}), hook.CodeNotFound)
 }

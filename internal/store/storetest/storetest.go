@@ -65,6 +65,8 @@ func Run(t *testing.T, open Opener) {
 		{"RotatedSecretsStayValidForTheirGrace", rotateSecret},
 		{"SourcesOfTheAPIHaveHiddenApplications", apiSources},
 		{"RotatedTokensOfSourcesStayValid", rotateSource},
+		{"ChangesOfWhatWasReadBeforeAreRefused", staleChanges},
+		{"ChangesAtOnceAreEachMadeOfTheLast", changesAtOnce},
 		{"TokensExpire", apiTokens},
 		{"EventTypesAreArchivedAndRevived", eventTypes},
 		{"TasksGoOnAfterARestart", tasks},

@@ -1,0 +1,103 @@
+package store
+
+// The statements by which nodes live, hold and share. Who is alive is a matter of the
+// database's clock, now(), which all of these engines have as the time at which a
+// transaction began: each of these statements is one.
+
+// living is the query of the incarnations that are alive.
+func (p *postgres) living() string {
+	return "SELECT id FROM incarnations WHERE seen_at > now() - " + interval(p.age)
+}
+
+// sqlDead gives the incarnations that are dead and still listed.
+func (p *postgres) sqlDead() string {
+	return "SELECT id FROM incarnations WHERE seen_at <= now() - " + interval(p.age) + " ORDER BY id"
+}
+
+// claimable begins a statement with the holders whose work may be taken.
+func (p *postgres) claimable() string {
+	return "WITH free (id) AS (SELECT 0::bigint UNION ALL SELECT id FROM incarnations WHERE seen_at <= now() - " + interval(p.age) + ") "
+}
+
+// sqlClaim takes an incarnation, an endpoint, a time and a limit. Rows are locked in
+// LATERAL, a holder at a time, which keeps each look-up one range of an index. All of the
+// engines have SKIP LOCKED; that CockroachDB and YugabyteDB take it in LATERAL, and lock
+// no more than what comes out, is not known.
+func (p *postgres) sqlClaim() string {
+	return p.claimable() + `, alive AS (` + p.living() + ` AND id = ?1),
+		due AS (SELECT d.id FROM alive, free, LATERAL (SELECT id, next_at FROM deliveries
+				WHERE state = 1 AND endpoint_id = ?2 AND holder = free.id AND next_at <= ?3 ORDER BY next_at LIMIT ?4 FOR UPDATE SKIP LOCKED) AS d
+			ORDER BY d.next_at LIMIT ?4)
+		UPDATE deliveries SET holder = ?1 FROM due WHERE deliveries.id = due.id
+		RETURNING deliveries.id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger`
+}
+
+// sqlNext is when the first delivery of an endpoint that may be taken is due.
+func (p *postgres) sqlNext() string {
+	return p.claimable() + `SELECT min(d.next_at) FROM free, LATERAL (SELECT next_at FROM deliveries
+		WHERE state = 1 AND endpoint_id = ? AND holder = free.id ORDER BY next_at LIMIT 1) AS d`
+}
+
+// sqlForgetIncarnations forgets those that are dead for long and hold nothing.
+func (p *postgres) sqlForgetIncarnations() string {
+	return "DELETE FROM incarnations WHERE seen_at < now() - " + interval(numberRest*p.age) + " AND id NOT IN (SELECT holder FROM deliveries WHERE state = 1)"
+}
+
+// sqlTakeNumber takes the number of a node and gives it.
+func (p *postgres) sqlTakeNumber() string {
+	return `INSERT INTO nodes (id, incarnation, seen_at)
+		SELECT n, 1, now() FROM generate_series(0, 255) AS n LEFT JOIN nodes x ON x.id = n
+			WHERE x.id IS NULL OR x.incarnation = 0 OR x.seen_at < now() - ` + interval(numberRest*p.age) + `
+			ORDER BY coalesce(x.incarnation, 0) <> 0, x.seen_at NULLS FIRST, n LIMIT 1
+		ON CONFLICT (id) DO UPDATE SET incarnation = excluded.incarnation, seen_at = excluded.seen_at RETURNING id`
+}
+
+const (
+	sqlAddIncarnation  = "INSERT INTO incarnations (id, node, started_at, seen_at) VALUES (?, ?, ?, now())"
+	sqlNameIncarnation = "UPDATE nodes SET incarnation = ?, seen_at = now(), behind = " + sqlBehind + " WHERE id = ?"
+	sqlListDead        = "INSERT INTO incarnations (id, node, started_at, seen_at) VALUES (?, ?, ?, '-infinity') ON CONFLICT DO NOTHING"
+	sqlEndIncarnation  = "UPDATE incarnations SET seen_at = '-infinity' WHERE id = ?"
+	sqlGiveNumber      = "UPDATE nodes SET incarnation = 0, seen_at = now() WHERE id = ? AND incarnation = ?"
+)
+
+// sqlBehind is how far a clock is behind the database's, in milliseconds.
+const sqlBehind = "greatest(0, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) - ?)"
+
+// sqlBeat takes an incarnation, the time of this machine and the number of a node, and
+// gives how many nodes live. It gives nothing when the incarnation is dead already.
+func (p *postgres) sqlBeat() string {
+	return `WITH seen AS (UPDATE incarnations SET seen_at = now() WHERE id = ? AND seen_at > now() - ` + interval(p.age) + ` RETURNING id)
+		UPDATE nodes SET behind = ` + sqlBehind + `, seen_at = now() FROM seen WHERE nodes.id = ? AND nodes.incarnation = seen.id
+		RETURNING (SELECT count(*) FROM nodes AS n WHERE n.incarnation <> 0 AND n.seen_at > now() - ` + interval(p.age) + `)`
+}
+
+// sqlTakeDuty takes a name and an incarnation.
+func (p *postgres) sqlTakeDuty() string {
+	return `INSERT INTO duties AS d (name, holder) SELECT CAST(?1 AS TEXT), id FROM incarnations WHERE id = ?2 AND seen_at > now() - ` + interval(p.age/2) + `
+		ON CONFLICT (name) DO UPDATE SET holder = excluded.holder WHERE d.holder = excluded.holder OR d.holder NOT IN (` + p.living() + `)`
+}
+
+// sqlTakeRequest takes a hash, a try and an incarnation. What this incarnation has
+// already is left over: its process asks for a key once at a time.
+func (p *postgres) sqlTakeRequest() string {
+	return `INSERT INTO requests AS r (hash, id, holder) SELECT CAST(?1 AS BYTEA), CAST(?2 AS BIGINT), id FROM (` + p.living() + ` AND id = ?3) AS self
+		ON CONFLICT (hash) DO UPDATE SET id = excluded.id, holder = excluded.holder
+			WHERE r.holder = excluded.holder OR r.holder NOT IN (` + p.living() + `)`
+}
+
+// sqlLock keeps others who call it with the same number out until the transaction
+// ends. CockroachDB has it since 2026; before that it is missing, and those of
+// sessions say yes to everybody. YugabyteDB has it since v2025.1.
+const sqlLock = "SELECT pg_advisory_xact_lock(?)"
+
+// sqlNoIdleEnd lets a transaction be open for long without a statement.
+const sqlNoIdleEnd = "SET LOCAL idle_in_transaction_session_timeout = 0"
+
+// sqlSettled takes the name of our sessions and gives the time before which no row appears
+// any more. In CockroachDB pg_stat_activity is empty and in YugabyteDB it has the sessions
+// of one node of the database: there the live stream would pass rows over.
+func (p *postgres) sqlSettled() string {
+	return `SELECT CAST(extract(epoch FROM least(now(), min(xact_start))) * 1000 AS BIGINT) -
+			(SELECT coalesce(max(behind), 0) FROM nodes WHERE seen_at > now() - ` + interval(p.age) + `)
+		FROM pg_stat_activity WHERE datname = current_database() AND application_name = ? AND pid <> pg_backend_pid()`
+}
