@@ -33,9 +33,7 @@ func TestChangesOfEndpointsAreTold(t *testing.T) {
 		w.hooks.wants = c.wants
 		before, after := e, e
 		before.State, after.State, after.Reason = c.before, c.after, hook.DisabledByHand
-		if _, err := w.UpdateEndpoint(t.Context(), after, hook.SecretChange{}); err != nil {
-			t.Fatal(err)
-		}
+		w.set(t, after)
 		a.EndpointChanged(t.Context(), before, after)
 		if diff := cmp.Diff(c.want, w.told(), cmp.Transformer("nil", func(s []string) []string { return append([]string{}, s...) })); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -114,9 +112,7 @@ func TestADisabledEndpointIsToldOfOnce(t *testing.T) {
 	a.EndpointDisabled(e, "it answered 410 Gone", since)
 	a.Drain(t.Context())
 	w.expect("disabled after it was enabled", "endpoint.enabled", "endpoint.disabled")
-	if _, err := w.UpdateEndpoint(t.Context(), e, hook.SecretChange{}); err != nil { // which is enabled
-		t.Fatal(err)
-	}
+	w.set(t, e) // which is enabled
 	a.EndpointEnabled(e)
 	a.EndpointDisabled(e, "it answered 410 Gone", since)
 	a.Drain(t.Context())

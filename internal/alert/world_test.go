@@ -213,3 +213,16 @@ func (l *lines) take(text string) (found []string) {
 	l.b.Reset()
 	return found
 }
+
+// set makes an endpoint what it is to be, whatever was changed of it before.
+func (w *world) set(t *testing.T, e hook.Endpoint) {
+	t.Helper()
+	now, err := w.Endpoint(t.Context(), e.App, e.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.UpdatedAt = now.UpdatedAt
+	if _, err := w.UpdateEndpoint(t.Context(), e, hook.SecretChange{}); err != nil {
+		t.Fatal(err)
+	}
+}
