@@ -104,6 +104,8 @@ func disabledUntold(t *testing.T, open Opener) {
 			t.Fatal(got, err)
 		}
 	}
+	gone, err = s.Endpoint(ctx, a.ID, gone.ID)
+	must(t, err)
 	gone.State, gone.Reason = hook.Enabled, ""
 	gone, err = s.UpdateEndpoint(ctx, gone, hook.SecretChange{})
 	must(t, err)
