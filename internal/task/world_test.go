@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sigpost/sigpost/internal/hook"
@@ -21,21 +22,34 @@ type world struct {
 
 	mu  sync.Mutex
 	due map[hook.Key]int
-	// ended has each task that is no longer running.
+	// wake says that something became due.
+	wake chan struct{}
+	// ended has each task that is over.
 	ended chan hook.Task
+	// attempts is how often each delivery went out because it was replayed.
+	attempts map[hook.Key]int
+	sentAt   []time.Time
 	// step is asked before a task's step is kept; nil lets all pass.
-	step func(hook.Task) error
+	step func() error
+	// kept is asked after a step was kept: its error is what the runner is told.
+	kept func() error
 	// read is asked before deliveries are listed; nil lets all pass.
 	read func() error
 }
 
-func newWorld(t *testing.T) *world {
+// bubble runs a test in a world whose clock moves when all wait.
+func bubble(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), due: map[hook.Key]int{}, ended: make(chan hook.Task, 100)}
-	w.open()
-	t.Cleanup(func() { w.Close() })
-	w.app = w.addApp("customer")
-	return w
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, dir: dir, due: map[hook.Key]int{}, ended: make(chan hook.Task, 100), attempts: map[hook.Key]int{}, wake: make(chan struct{}, 1)}
+		w.open()
+		t.Cleanup(func() { w.Close() })
+		time.Sleep(time.Hour) // what is older than a task has a time of its own
+		w.app = w.addApp("customer")
+		f(t, w)
+	})
 }
 
 func (w *world) open() {
@@ -47,17 +61,20 @@ func (w *world) open() {
 	w.Store = s
 }
 
-func (w *world) StepTask(ctx context.Context, t hook.Task) error {
+func (w *world) StepTask(ctx context.Context, step hook.TaskStep) (t hook.Task, err error) {
 	if w.step != nil {
-		if err := w.step(t); err != nil {
-			return err
+		if err := w.step(); err != nil {
+			return t, err
 		}
 	}
-	err := w.Store.StepTask(ctx, t)
-	if t.Status != hook.TaskRunning {
+	t, err = w.Store.StepTask(ctx, step)
+	if err == nil && t.Status.Over() {
 		w.ended <- t
 	}
-	return err
+	if err == nil && w.kept != nil {
+		err = w.kept()
+	}
+	return t, err
 }
 
 func (w *world) ListDeliveries(ctx context.Context, q hook.DeliveryQuery) ([]hook.DeliveryRow, hook.Key, error) {
@@ -137,8 +154,12 @@ func (w *world) ask(kind hook.TaskKind, input any) hook.Task {
 func (w *world) runner() *Runner {
 	r := New(Options{Store: w, Log: slog.New(slog.DiscardHandler), Due: func(e hook.Key, _ time.Time) {
 		w.mu.Lock()
-		defer w.mu.Unlock()
 		w.due[e]++
+		w.mu.Unlock()
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
 	}})
 	r.pause = time.Millisecond
 	return r
@@ -158,13 +179,74 @@ func (w *world) start() (r *Runner, stop func()) {
 	}
 }
 
+// deliver takes what is due to an endpoint, each delivery for some time, until the
+// test stops it: it stands for the dispatcher.
+func (w *world) deliver(takes time.Duration, e hook.Endpoint) (stop func()) {
+	ctx, cancel := context.WithCancel(w.t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			next := w.deliverDue(e, takes)
+			if next.IsZero() {
+				next = time.Now().Add(1000 * time.Hour)
+			}
+			select {
+			case <-ctx.Done():
+			case <-w.wake:
+			case <-time.After(time.Until(next)):
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
+}
+
+// deliverDue has the deliveries that are due succeed, as many at once as an endpoint
+// takes, and says when the next one is due.
+func (w *world) deliverDue(e hook.Endpoint, takes time.Duration) (next time.Time) {
+	claimed, next, err := w.Claim(context.Background(), e.ID, time.Now(), hook.DefaultConcurrency)
+	if err != nil {
+		w.t.Error(err)
+	}
+	if len(claimed) == 0 {
+		return next
+	}
+	began := time.Now()
+	time.Sleep(takes)
+	var records []*hook.Record
+	for _, d := range claimed {
+		records = append(records, &hook.Record{Delivery: d, State: hook.Delivered, NextAt: began, Attempt: &hook.Attempt{
+			Number: d.Attempts + 1, Trigger: d.Trigger, At: began, Outcome: hook.OutcomeDelivered, Status: 200,
+		}})
+	}
+	if err := w.Record(context.Background(), records); err != nil {
+		w.t.Error(err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range records {
+		if !r.Refused && r.Attempt.Trigger == hook.Replay {
+			w.attempts[r.Delivery.ID]++
+			w.sentAt = append(w.sentAt, began)
+		}
+	}
+	return next
+}
+
+// sent is how many deliveries went out because they were replayed.
+func (w *world) sent() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.sentAt)
+}
+
 // end waits for a task to end.
 func (w *world) end() hook.Task {
 	w.t.Helper()
 	select {
 	case t := <-w.ended:
 		return t
-	case <-time.After(20 * time.Second):
+	case <-time.After(24 * time.Hour):
 		w.t.Fatal("no task ended")
 	}
 	return hook.Task{}
@@ -173,6 +255,20 @@ func (w *world) end() hook.Task {
 // finish has a task done by a runner of its own and returns its result.
 func (w *world) finish(kind hook.TaskKind, input any) string {
 	w.t.Helper()
+	return string(w.done(kind, input).Data)
+}
+
+// job has a task about an endpoint done and returns its result.
+func (w *world) job(kind hook.TaskKind, input hook.EndpointTask) (data hook.JobData) {
+	w.t.Helper()
+	if err := json.Unmarshal(w.done(kind, input).Data, &data); err != nil {
+		w.t.Fatal(err)
+	}
+	return data
+}
+
+func (w *world) done(kind hook.TaskKind, input any) hook.Task {
+	w.t.Helper()
 	w.ask(kind, input)
 	_, stop := w.start()
 	defer stop()
@@ -180,7 +276,48 @@ func (w *world) finish(kind hook.TaskKind, input any) string {
 	if t.Status != hook.TaskFinished {
 		w.t.Errorf("the task is %s: %s", t.Status, t.Data)
 	}
-	return string(t.Data)
+	return t
+}
+
+// move pauses, resumes or cancels a task.
+func (w *world) move(id hook.Key, to hook.TaskStatus) {
+	w.t.Helper()
+	if _, err := w.MoveTask(w.t.Context(), store.DefaultOrg, id, to); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// now is how a task stands.
+func (w *world) now(id hook.Key) (t hook.Task, data hook.JobData) {
+	w.t.Helper()
+	t, err := w.Task(w.t.Context(), store.DefaultOrg, id)
+	if err == nil {
+		err = json.Unmarshal(t.Data, &data)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return t, data
+}
+
+// restart closes the store and opens it again.
+func (w *world) restart() {
+	w.t.Helper()
+	if err := w.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.open()
+}
+
+// set puts an endpoint into a state.
+func (w *world) set(e hook.Endpoint, state hook.EndpointState) hook.Endpoint {
+	w.t.Helper()
+	e.State = state
+	e, err := w.UpdateEndpoint(w.t.Context(), e)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return e
 }
 
 // lately is a range that has every message of a test.
@@ -191,11 +328,17 @@ func lately(e hook.Endpoint) hook.EndpointTask {
 // attempt records a failed attempt of a message's only delivery.
 func (w *world) attempt(m hook.Message, e hook.Endpoint, status int) {
 	w.t.Helper()
+	w.attemptTo(m, e, status, hook.Failed)
+}
+
+// attemptTo records a failed attempt, after which the delivery is in a state.
+func (w *world) attemptTo(m hook.Message, e hook.Endpoint, status int, state hook.DeliveryState) {
+	w.t.Helper()
 	claimed, _, err := w.Claim(w.t.Context(), e.ID, time.Now(), 10)
 	if err != nil || len(claimed) != 1 || claimed[0].Message != m.ID {
 		w.t.Fatalf("claimed %v, %v", claimed, err)
 	}
-	r := &hook.Record{Delivery: claimed[0], State: hook.Failed, NextAt: time.Now(), Attempt: &hook.Attempt{
+	r := &hook.Record{Delivery: claimed[0], State: state, NextAt: time.Now(), Attempt: &hook.Attempt{
 		Delivery: claimed[0].ID, Message: m.ID, Endpoint: e.ID, Number: 1, At: time.Now(), Outcome: hook.OutcomeStatus, Status: status, Reason: "it said so",
 	}}
 	if err := w.Record(w.t.Context(), []*hook.Record{r}); err != nil || r.Refused {
