@@ -101,6 +101,7 @@ func (j *job) room(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	if due > atOnce {
+		j.Due(j.to.ID, j.now) // nobody was told of a step whose outcome was not known
 		return 0, errNoRoom
 	}
 	ahead := max(1, j.pace()*int(stepTime/time.Millisecond)/1000)

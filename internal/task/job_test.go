@@ -354,10 +354,8 @@ func TestReplayHasAPace(t *testing.T) {
 		t.Run(fmt.Sprint(pace), func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
 				e := w.endpoint(w.app)
-				const n = 2*batch + 50
-				for range n {
-					w.message(w.app, hook.Message{}, hook.Delivered, e)
-				}
+				const n = batch + 50
+				w.messages(n, hook.Delivered, e)
 				in := lately(e)
 				in.Pace = pace
 				began := time.Now()
@@ -391,9 +389,7 @@ func TestWhatIsPausedOrCanceledStopsWithinAStep(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
 				e := w.endpoint(w.app)
 				const n = 500
-				for range n {
-					w.message(w.app, hook.Message{}, hook.Failed, e)
-				}
+				w.messages(n, hook.Failed, e)
 				in := lately(e)
 				in.States, in.Pace = []hook.DeliveryState{hook.Failed}, 100
 				id := w.ask(hook.TaskRecover, in).ID
@@ -443,9 +439,7 @@ func TestLiveDeliveriesStandBehindFewThatAreReplayed(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		e := w.endpoint(w.app)
 		const n = 600
-		for range n {
-			w.message(w.app, hook.Message{}, hook.Failed, e)
-		}
+		w.messages(n, hook.Failed, e)
 		in := lately(e)
 		in.States, in.Pace = []hook.DeliveryState{hook.Failed}, hook.MostPace
 		w.ask(hook.TaskRecover, in)
@@ -504,9 +498,7 @@ func TestReplayToAPausedEndpointIsHeld(t *testing.T) {
 func TestWhatFailedSaysHowFarItCame(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		e := w.endpoint(w.app)
-		for range batch {
-			w.message(w.app, hook.Message{}, hook.Failed, e)
-		}
+		w.messages(batch, hook.Failed, e)
 		id := w.ask(hook.TaskBulkReplay, lately(e)).ID
 		_, stop := w.start()
 		defer stop()

@@ -29,12 +29,26 @@ type world struct {
 	// attempts is how often each delivery went out because it was replayed.
 	attempts map[hook.Key]int
 	sentAt   []time.Time
-	// step is asked before a task's step is kept; nil lets all pass.
-	step func() error
-	// kept is asked after a step was kept: its error is what the runner is told.
-	kept func() error
-	// read is asked before deliveries are listed; nil lets all pass.
-	read func() error
+	// troubles are asked before a task's step is kept, after it was, and before
+	// deliveries are listed; the runner is told their errors. Nil lets all pass.
+	step, kept, read func() error
+}
+
+// fail makes f the trouble of all kinds.
+func (w *world) fail(f func() error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.step, w.kept, w.read = f, f, f
+}
+
+// trouble asks one of them.
+func (w *world) trouble(of *func() error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if *of == nil {
+		return nil
+	}
+	return (*of)()
 }
 
 // bubble runs a test in a world whose clock moves when all wait.
@@ -62,26 +76,22 @@ func (w *world) open() {
 }
 
 func (w *world) StepTask(ctx context.Context, step hook.TaskStep) (t hook.Task, err error) {
-	if w.step != nil {
-		if err := w.step(); err != nil {
-			return t, err
-		}
+	if err := w.trouble(&w.step); err != nil {
+		return t, err
 	}
 	t, err = w.Store.StepTask(ctx, step)
 	if err == nil && t.Status.Over() {
 		w.ended <- t
 	}
-	if err == nil && w.kept != nil {
-		err = w.kept()
+	if err == nil {
+		err = w.trouble(&w.kept)
 	}
 	return t, err
 }
 
 func (w *world) ListDeliveries(ctx context.Context, q hook.DeliveryQuery) ([]hook.DeliveryRow, hook.Key, error) {
-	if w.read != nil {
-		if err := w.read(); err != nil {
-			return nil, 0, err
-		}
+	if err := w.trouble(&w.read); err != nil {
+		return nil, 0, err
 	}
 	return w.Store.ListDeliveries(ctx, q)
 }
@@ -107,6 +117,29 @@ func (w *world) endpoint(app hook.Application, types ...string) hook.Endpoint {
 // message keeps a message that went to endpoints, with each delivery in a state.
 func (w *world) message(app hook.Application, m hook.Message, state hook.DeliveryState, endpoints ...hook.Endpoint) hook.Message {
 	w.t.Helper()
+	return w.keep(app, m, state, time.Now().Add(-time.Second), endpoints...)
+}
+
+// messages keeps n messages of the first application, many in one commit.
+func (w *world) messages(n int, state hook.DeliveryState, e hook.Endpoint) []hook.Message {
+	w.t.Helper()
+	all := make([]hook.Message, n)
+	var wg sync.WaitGroup
+	for i := range all {
+		wg.Go(func() { all[i] = w.message(w.app, hook.Message{}, state, e) })
+	}
+	wg.Wait()
+	return all
+}
+
+// later is a message of the first application of which nothing is due for long.
+func (w *world) later(m hook.Message, state hook.DeliveryState, endpoints ...hook.Endpoint) hook.Message {
+	w.t.Helper()
+	return w.keep(w.app, m, state, time.Now().Add(1000*time.Hour), endpoints...)
+}
+
+func (w *world) keep(app hook.Application, m hook.Message, state hook.DeliveryState, due time.Time, endpoints ...hook.Endpoint) hook.Message {
+	w.t.Helper()
 	now := time.Now().Add(-time.Second)
 	m.Org, m.App, m.ReceivedAt, m.Body = app.Org, app.ID, now, []byte(`{"a":1}`)
 	if m.Type == "" {
@@ -114,7 +147,7 @@ func (w *world) message(app hook.Application, m hook.Message, state hook.Deliver
 	}
 	a := &hook.Append{Message: m}
 	for _, e := range endpoints {
-		a.Deliveries = append(a.Deliveries, hook.Delivery{Org: app.Org, Endpoint: e.ID, State: state, NextAt: now, Since: now})
+		a.Deliveries = append(a.Deliveries, hook.Delivery{Org: app.Org, Endpoint: e.ID, State: state, NextAt: due, Since: now})
 	}
 	if err := w.Append(w.t.Context(), a); err != nil {
 		w.t.Fatal(err)
@@ -188,8 +221,8 @@ func (w *world) deliver(takes time.Duration, e hook.Endpoint) (stop func()) {
 		defer close(ended)
 		for ctx.Err() == nil {
 			next := w.deliverDue(e, takes)
-			if next.IsZero() {
-				next = time.Now().Add(1000 * time.Hour)
+			if sweep := time.Now().Add(30 * time.Second); next.IsZero() || next.After(sweep) {
+				next = sweep
 			}
 			select {
 			case <-ctx.Done():
