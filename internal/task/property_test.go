@@ -21,7 +21,6 @@ type thing struct {
 	m        hook.Message
 	delivery hook.Key
 	state    hook.DeliveryState
-	tried    bool
 	expunged bool
 	byHand   bool // sent again by hand since the task began
 	before   bool // and before the task came to it
