@@ -35,7 +35,7 @@ func (a *Alerts) taskAlert(t *hook.Task) hook.Alert {
 		Title: fmt.Sprintf("Background task %s has finished", t.Kind), Look: "GET /api/v1/background-task/" + id,
 	}
 	if t.Status == hook.TaskFailed {
-		var failed hook.TaskError
+		var failed struct{ Error string }
 		_ = json.Unmarshal(t.Data, &failed) // without a reason it has failed as well
 		x.Severity, x.Title, x.Why = hook.Warning, fmt.Sprintf("Background task %s has failed", t.Kind), failed.Error
 		x.Next = "What it had done stays done; ask for it again."
@@ -44,6 +44,6 @@ func (a *Alerts) taskAlert(t *hook.Task) hook.Alert {
 	if len(data) == 0 || len(data) > mostTaskData {
 		data = json.RawMessage("{}")
 	}
-	x.Data = taskData{data, t.Status, t.Kind, id}
+	x.Data = taskData{data, t.Status, t.Kind.Wire(), id}
 	return x
 }

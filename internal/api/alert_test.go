@@ -125,7 +125,10 @@ func (h *harness) raiseAll(rec *receiver) int {
 	org, source := h.org("org_tests"), h.key(hook.KindSource, x["id"].(string))
 	customer := hook.Endpoint{ID: h.key(hook.KindEndpoint, h.must(http.StatusOK, "GET", one, nil)["id"].(string)), Org: org, App: h.key(hook.KindApplication, h.must(http.StatusOK, "GET", "/api/v1/app/acme", nil)["id"].(string)), UID: "eu", URL: "https://example.com/"}
 	ingest := hook.Endpoint{ID: h.key(hook.KindEndpoint, h.must(http.StatusOK, "GET", own, nil)["id"].(string)), Org: org, App: h.key(hook.KindApplication, x["appId"].(string)), UID: "kyc", URL: "https://example.com/", OfSource: true}
-	failed := customer
+	failed, err := h.server.API().Store.Endpoint(ctx, customer.App, customer.ID) // as it is now
+	if err != nil {
+		h.t.Fatal(err)
+	}
 	failed.State, failed.Reason = hook.Disabled, "it failed for five days"
 	if _, err := h.server.API().Store.UpdateEndpoint(ctx, failed, hook.SecretChange{}); err != nil {
 		h.t.Fatal(err)

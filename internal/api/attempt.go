@@ -62,7 +62,8 @@ type MessageAttemptOut struct {
 	Timestamp          time.Time   `json:"timestamp"`
 	Status             int         `json:"status" enum:"0,1,2,3,4" doc:"0 success, 2 fail, 4 canceled"`
 	StatusText         string      `json:"statusText" enum:"success,pending,fail,sending,canceled"`
-	TriggerType        int         `json:"triggerType" enum:"0,1" doc:"0 scheduled, 1 by hand"`
+	TriggerType        int         `json:"triggerType" enum:"0,1" doc:"0 scheduled, 1 by hand; see trigger"`
+	Trigger            string      `json:"trigger" enum:"scheduled,manual,duplicate,replay" doc:"Why it was made: by its schedule, because one message was sent again, because a duplicate came in, or because a task sent it again"`
 	Response           string      `json:"response" doc:"The beginning of the body that was answered"`
 	ResponseStatusCode int         `json:"responseStatusCode" doc:"0 when no answer came"`
 	ResponseDurationMs int64       `json:"responseDurationMs"`
@@ -123,7 +124,7 @@ func (a *API) attemptOut(t *hook.Attempt, endpoints map[hook.Key]hook.Endpoint, 
 	out := MessageAttemptOut{
 		ID: a.IDs.Public(hook.KindAttempt, t.ID), MsgID: a.IDs.Public(hook.KindMessage, t.Message), EndpointID: a.IDs.Public(hook.KindEndpoint, t.Endpoint),
 		URL: deletedURL, Timestamp: when(t.At), Status: statusFail, ResponseStatusCode: t.Status, ResponseDurationMs: t.Duration.Milliseconds(),
-		Outcome: string(t.Outcome), Reason: pointer(t.Reason),
+		Trigger: t.Trigger.String(), Outcome: string(t.Outcome), Reason: pointer(t.Reason),
 	}
 	if e, ok := endpoints[t.Endpoint]; ok {
 		out.URL = e.URL
@@ -131,7 +132,7 @@ func (a *API) attemptOut(t *hook.Attempt, endpoints map[hook.Key]hook.Endpoint, 
 	if t.Outcome == hook.OutcomeDelivered {
 		out.Status = statusSuccess
 	}
-	if t.Trigger == hook.Manual {
+	if t.Trigger == hook.Manual || t.Trigger == hook.Replay {
 		out.TriggerType = 1
 	}
 	if body {

@@ -96,6 +96,7 @@ func registerIngestEndpoints(a *API) {
 	register(a, operation{id: "ingest.endpoint.upsert", method: http.MethodPut, path: one, summary: "Replace an endpoint of a source", access: accessOrg}, a.putIngestEndpoint)
 	register(a, operation{id: "ingest.endpoint.delete", method: http.MethodDelete, path: one, summary: "Delete an endpoint of a source", access: accessOrg, status: http.StatusNoContent}, a.deleteIngestEndpoint)
 	registerIngestEndpointSecrets(a, one)
+	registerIngestReplay(a, one)
 }
 
 func registerIngestEndpointSecrets(a *API, one string) {

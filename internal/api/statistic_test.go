@@ -16,10 +16,13 @@ func (h *harness) result(begun map[string]any) map[string]any {
 		got = h.must(http.StatusOK, "GET", "/api/v1/background-task/"+begun["id"].(string), nil)
 		return got["status"] != "running"
 	})
-	if got["status"] != "finished" || got["task"] != begun["task"] {
+	data := got["data"].(map[string]any)
+	if got["status"] != "finished" || got["task"] != begun["task"] || data["state"] != "finished" || data["kind"] == nil {
 		h.t.Errorf("the task is %v", got)
 	}
-	return got["data"].(map[string]any)
+	delete(data, "state")
+	delete(data, "kind")
+	return data
 }
 
 // endpoint makes an endpoint of an application and returns its id.

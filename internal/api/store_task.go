@@ -20,9 +20,13 @@ type eventTypeStore interface {
 type taskStore interface {
 	eventTypeStore
 	expungeStore
-	CreateTask(ctx context.Context, t hook.Task) (hook.Task, error)
+	// BeginTask keeps a task unless allow has something against it beside those that
+	// are under way.
+	BeginTask(ctx context.Context, t hook.Task, allow func(underWay []hook.Task) error) (hook.Task, error)
+	// MoveTask pauses a task, lets it go on or cancels it; one that is over is CodeConflict.
+	MoveTask(ctx context.Context, org, id hook.Key, to hook.TaskStatus) (hook.Task, error)
 	Task(ctx context.Context, org, id hook.Key) (hook.Task, error)
-	Tasks(ctx context.Context, org hook.Key, kind hook.TaskKind, status hook.TaskStatus, page hook.Page) ([]hook.Task, error)
+	Tasks(ctx context.Context, org hook.Key, f hook.TaskFilter, page hook.Page) ([]hook.Task, error)
 	EndpointStats(ctx context.Context, endpoint hook.Key, r hook.Range) (hook.DeliveryCount, error)
 }
 

@@ -21,27 +21,79 @@ type TaskOut struct {
 // BackgroundTaskOut is a task with its result.
 type BackgroundTaskOut struct {
 	TaskOut
-	Data Object `json:"data" doc:"The result, also while it grows; of a failed task the error"`
+	Data Object `json:"data" doc:"The result, also while it grows, with progress: how many were looked at and sent, and total where it is known; state: running, paused, canceled, finished or failed; kind; of a failed task the error"`
 }
 
 func (a *API) taskOut(t hook.Task) TaskOut {
-	return TaskOut{ID: a.IDs.Public(hook.KindTask, t.ID), Status: string(t.Status), Task: string(t.Kind), UpdatedAt: when(t.UpdatedAt)}
+	return TaskOut{ID: a.IDs.Public(hook.KindTask, t.ID), Status: string(t.Status.Wire()), Task: string(t.Kind.Wire()), UpdatedAt: when(t.UpdatedAt)}
 }
 
 func (a *API) backgroundTaskOut(t hook.Task) BackgroundTaskOut {
-	return BackgroundTaskOut{a.taskOut(t), Object(t.Data)}
+	return BackgroundTaskOut{a.taskOut(t), a.taskData(&t)}
+}
+
+// taskData is the result of a task, with what the wire API has no words for beside it.
+func (a *API) taskData(t *hook.Task) Object {
+	data := map[string]any{}
+	fields := map[string]json.RawMessage{}
+	if json.Unmarshal(t.Data, &fields) == nil {
+		for name, value := range fields {
+			data[name] = value
+		}
+	}
+	data["state"], data["kind"] = t.Status, t.Kind
+	var job hook.EndpointTask
+	if json.Unmarshal(t.Input, &job) == nil && job.Endpoint != 0 {
+		data["appId"], data["endpointId"] = a.IDs.Public(hook.KindApplication, job.App), a.IDs.Public(hook.KindEndpoint, job.Endpoint)
+	}
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return Object(t.Data) // it is not JSON, which only this program writes
+	}
+	return raw
 }
 
 func registerTasks(a *API) {
-	const all = "/api/v1/background-task"
+	const all, one = "/api/v1/background-task", "/api/v1/background-task/{task_id}"
 	register(a, operation{id: "background-task.list", method: http.MethodGet, path: all, summary: "List background tasks", access: accessOrgRead}, a.listTasks)
-	register(a, operation{id: "background-task.get", method: http.MethodGet, path: all + "/{task_id}", summary: "Read a background task", access: accessOrgRead}, a.readTask)
+	register(a, operation{id: "background-task.get", method: http.MethodGet, path: one, summary: "Read a background task", access: accessOrgRead}, a.readTask)
+	register(a, operation{id: "background-task.pause", method: http.MethodPost, path: one + "/pause", summary: "Pause a background task", access: accessOrg}, a.moveTask(hook.TaskPaused))
+	register(a, operation{id: "background-task.resume", method: http.MethodPost, path: one + "/resume", summary: "Let a paused background task go on", access: accessOrg}, a.moveTask(hook.TaskRunning))
+	register(a, operation{id: "background-task.cancel", method: http.MethodPost, path: one + "/cancel", summary: "Cancel a background task; what it has done stays done", access: accessOrg}, a.moveTask(hook.TaskCanceled))
+}
+
+// TaskPath names a task in a path.
+type TaskPath struct {
+	TaskID string `path:"task_id" minLength:"1" maxLength:"256" doc:"The task's id"`
+}
+
+// TaskChoiceIn chooses tasks.
+type TaskChoiceIn struct {
+	Status string `query:"status" enum:"running,finished,failed"`
+	State  string `query:"state" enum:"running,paused,canceled,finished,failed" doc:"As the tasks' data has it: paused ones have the status running, canceled ones finished"`
+	Task   string `query:"task" enum:"endpoint.replay,endpoint.recover,application.stats,message.broadcast,sdk.generate,event-type.aggregate,application.purge_content,endpoint.bulk-replay,endpoint.cancel-pending" doc:"The kind, as the tasks' data has it"`
+}
+
+// filter is what is chosen; ok is false when no task can be so.
+func (in *TaskChoiceIn) filter() (f hook.TaskFilter, ok bool) {
+	if in.Task != "" {
+		f.Kinds = []hook.TaskKind{hook.TaskKind(in.Task)}
+	}
+	for _, s := range []hook.TaskStatus{hook.TaskRunning, hook.TaskPaused, hook.TaskCanceled, hook.TaskFinished, hook.TaskFailed} {
+		if (in.Status == "" || string(s.Wire()) == in.Status) && (in.State == "" || string(s) == in.State) {
+			f.Statuses = append(f.Statuses, s)
+		}
+	}
+	if in.Status == "" && in.State == "" {
+		f.Statuses = nil
+		return f, true
+	}
+	return f, len(f.Statuses) > 0
 }
 
 func (a *API) listTasks(ctx context.Context, in *struct {
 	OrderedIn
-	Status string `query:"status" enum:"running,finished,failed"`
-	Task   string `query:"task" enum:"endpoint.replay,endpoint.recover,application.stats,message.broadcast,sdk.generate,event-type.aggregate,application.purge_content,endpoint.bulk-replay"`
+	TaskChoiceIn
 }) (*Body[ListOut[BackgroundTaskOut]], error) {
 	p, back, err := a.page(in.ListIn, hook.KindTask, in.Order == "ascending")
 	if err != nil {
@@ -49,9 +101,11 @@ func (a *API) listTasks(ctx context.Context, in *struct {
 	}
 	limit := p.Limit
 	p.Limit++
-	rows, err := a.Store.Tasks(ctx, caller(ctx).Org, hook.TaskKind(in.Task), hook.TaskStatus(in.Status), p)
-	if err != nil {
-		return nil, err
+	var rows []hook.Task
+	if f, ok := in.filter(); ok {
+		if rows, err = a.Store.Tasks(ctx, caller(ctx).Org, f, p); err != nil {
+			return nil, err
+		}
 	}
 	rows, next := cut(rows, limit, func(t *hook.Task) hook.Key { return t.ID })
 	out, keys := make([]BackgroundTaskOut, len(rows)), make([]hook.Key, len(rows))
@@ -61,9 +115,7 @@ func (a *API) listTasks(ctx context.Context, in *struct {
 	return listOut(a, hook.KindTask, out, keys, next, in.ListIn, back), nil
 }
 
-func (a *API) readTask(ctx context.Context, in *struct {
-	TaskID string `path:"task_id" minLength:"1" maxLength:"256" doc:"The task's id"`
-}) (*Body[BackgroundTaskOut], error) {
+func (a *API) readTask(ctx context.Context, in *struct{ TaskPath }) (*Body[BackgroundTaskOut], error) {
 	id, err := a.IDs.Key(hook.KindTask, in.TaskID)
 	if err != nil {
 		return nil, err
@@ -72,33 +124,70 @@ func (a *API) readTask(ctx context.Context, in *struct {
 	return answerWith(http.StatusOK, a.backgroundTaskOut(t)), err
 }
 
+// moveTask pauses tasks, lets them go on, or cancels them.
+func (a *API) moveTask(to hook.TaskStatus) func(context.Context, *struct{ TaskPath }) (*Body[BackgroundTaskOut], error) {
+	return func(ctx context.Context, in *struct{ TaskPath }) (*Body[BackgroundTaskOut], error) {
+		id, err := a.IDs.Key(hook.KindTask, in.TaskID)
+		if err != nil {
+			return nil, err
+		}
+		t, err := a.Store.MoveTask(ctx, caller(ctx).Org, id, to)
+		if err != nil {
+			return nil, err
+		}
+		if to == hook.TaskRunning {
+			a.Runtime.TaskAdded()
+		}
+		return answer(a.backgroundTaskOut(t)), nil
+	}
+}
+
 // runningTasks is how many tasks of an organization may be under way.
 const runningTasks = 20
 
-// begin keeps a task of the caller's organization and wakes who works on it.
+// begin keeps a task of the caller's organization and wakes who works on it. The
+// very same one that is under way is as good.
 func (a *API) begin(ctx context.Context, kind hook.TaskKind, input any) (TaskOut, error) {
 	raw, err := json.Marshal(input)
 	if err != nil {
 		return TaskOut{}, err
 	}
-	under, err := a.Store.Tasks(ctx, caller(ctx).Org, "", hook.TaskRunning, hook.Page{Limit: runningTasks})
-	if err != nil {
-		return TaskOut{}, err
-	}
-	for i := range under {
-		if under[i].Kind == kind && string(under[i].Input) == string(raw) {
-			return a.taskOut(under[i]), nil // the same is under way
+	var same *hook.Task
+	t, err := a.beginUnless(ctx, kind, input, func(other *hook.Task) error {
+		if other.Kind == kind && string(other.Input) == string(raw) {
+			same = other
+			return hook.Errorf(hook.CodeConflict, "the same is under way")
 		}
+		return nil
+	})
+	if same != nil {
+		return a.taskOut(*same), nil
 	}
-	if len(under) == runningTasks {
-		return TaskOut{}, hook.Errorf(hook.CodeConflict, "%d tasks are running already; wait for one to end", runningTasks)
-	}
-	t, err := a.Store.CreateTask(ctx, hook.Task{Org: caller(ctx).Org, Kind: kind, Status: hook.TaskRunning, Input: raw})
+	return a.taskOut(t), err
+}
+
+// beginUnless keeps a task unless against has something against it beside another
+// that is under way, or there are too many.
+func (a *API) beginUnless(ctx context.Context, kind hook.TaskKind, input any, against func(other *hook.Task) error) (hook.Task, error) {
+	raw, err := json.Marshal(input)
 	if err != nil {
-		return TaskOut{}, err
+		return hook.Task{}, err
 	}
-	a.Runtime.TaskAdded()
-	return a.taskOut(t), nil
+	t, err := a.Store.BeginTask(ctx, hook.Task{Org: caller(ctx).Org, Kind: kind, Status: hook.TaskRunning, Input: raw}, func(underWay []hook.Task) error {
+		for i := range underWay {
+			if err := against(&underWay[i]); err != nil {
+				return err
+			}
+		}
+		if len(underWay) >= runningTasks {
+			return hook.Errorf(hook.CodeConflict, "%d tasks are under way already; wait for one to end, or cancel one", runningTasks)
+		}
+		return nil
+	})
+	if err == nil {
+		a.Runtime.TaskAdded()
+	}
+	return t, err
 }
 
 // span checks a range of time that ends now when it has no other end. what lies in

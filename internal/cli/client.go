@@ -52,6 +52,8 @@ type client struct {
 	http  *http.Client
 	close func() error
 	org   string // that requests are made for
+	// stopped says that no server runs: tasks wait for its start.
+	stopped bool
 }
 
 // connect finds the server. While one runs, the socket in the data directory
@@ -68,7 +70,7 @@ func (p *program) connect(ctx context.Context, l *place) (*client, error) {
 	switch {
 	case err == nil:
 		conn.Close()
-		return &client{&http.Client{Transport: &http.Transport{DialContext: dial}}, func() error { return nil }, l.org}, nil
+		return &client{&http.Client{Transport: &http.Transport{DialContext: dial}}, func() error { return nil }, l.org, false}, nil
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return p.openStopped(ctx, l, cfg, providers)
 	}
@@ -115,7 +117,7 @@ func (p *program) openStopped(ctx context.Context, l *place, cfg *config.Config,
 		defer log.Close()
 		return s.Close()
 	}
-	return &client{&http.Client{Transport: inProcess{s.Control()}}, end, l.org}, nil
+	return &client{&http.Client{Transport: inProcess{s.Control()}}, end, l.org, true}, nil
 }
 
 // inProcess answers requests without a connection.
@@ -139,11 +141,21 @@ func (a *answer) WriteHeader(status int)      { a.status = status }
 
 // call makes one request and decodes its answer into v.
 func (c *client) call(ctx context.Context, method, path string, query url.Values, v any) error {
-	header := http.Header{}
+	return c.send(ctx, method, path, query, c.header(), nil, v)
+}
+
+// ask makes one request with a body and decodes its answer into out.
+func (c *client) ask(ctx context.Context, method, path string, in, out any) error {
+	return c.send(ctx, method, path, nil, c.header(), in, out)
+}
+
+// header says for whom requests are made.
+func (c *client) header() http.Header {
+	h := http.Header{}
 	if c.org != "" {
-		header.Set(api.OrganizationHeader, c.org)
+		h.Set(api.OrganizationHeader, c.org)
 	}
-	return c.send(ctx, method, path, query, header, nil, v)
+	return h
 }
 
 // readList reads a list until it has limit rows, or to its end. A page may be short

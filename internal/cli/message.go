@@ -279,6 +279,9 @@ func (p *program) showDelivery(d *api.OrgDeliveryOut) {
 		} else if a.ResponseStatusCode != 0 {
 			result = fmt.Sprintf("%s (%d)", a.Outcome, a.ResponseStatusCode)
 		}
+		if a.Trigger != hook.Scheduled.String() {
+			result += ", " + a.Trigger
+		}
 		fmt.Fprintf(p.out, "    %2d  %s  %8.1f ms  %s\n", a.Number, clock(a.Timestamp), a.DurationMs, result)
 		if answer := strings.TrimSpace(a.Response); answer != "" && a.Outcome != string(hook.OutcomeDelivered) {
 			fmt.Fprintf(p.out, "        it answered: %s\n", firstLine(answer))

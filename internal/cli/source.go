@@ -145,11 +145,12 @@ func (s *sourceRow) labels() string {
 func (p *program) endpointCommand() *cobra.Command {
 	var l place
 	var app string
-	c := &cobra.Command{Use: "endpoint", Short: "List endpoints and show what their requests are signed with", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "endpoint", Short: "List endpoints, show their secrets, send them messages again", Args: cobra.NoArgs}
 	l.flags(c)
 	l.orgFlag(c)
 	c.PersistentFlags().StringVar(&app, "app", "", "those of this application (its uid or id), instead of those of sources")
 	c.AddCommand(p.endpointList(&l, &app), p.endpointSecret(&l, &app))
+	c.AddCommand(p.endpointRecover(&l, &app), p.endpointReplay(&l, &app), p.endpointReplayMissing(&l, &app), p.endpointCancelPending(&l, &app))
 	return c
 }
 

@@ -58,11 +58,13 @@ func (s DeliveryState) String() string {
 // Trigger is why an attempt was made.
 type Trigger int
 
-// The triggers; the first two have the numbers of the wire API.
+// The triggers; the first two have the numbers of the wire API. A retry is
+// scheduled, whatever the first attempt was.
 const (
 	Scheduled Trigger = 0
-	Manual    Trigger = 1
+	Manual    Trigger = 1 // one delivery was sent again by hand
 	Duplicate Trigger = 2 // a duplicate came in and its source forwards duplicates
+	Replay    Trigger = 3 // a task sent it again, with others
 )
 
 func (t Trigger) String() string {
@@ -73,6 +75,8 @@ func (t Trigger) String() string {
 		return "manual"
 	case Duplicate:
 		return "duplicate"
+	case Replay:
+		return "replay"
 	}
 	return "unknown"
 }

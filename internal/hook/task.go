@@ -16,7 +16,9 @@ type Task struct {
 	// Cursor is how far it is, so that it goes on after a restart.
 	Cursor Key
 	// Data is the result, also while it grows.
-	Data      json.RawMessage
+	Data json.RawMessage
+	// NextAt is when its next step may be made; zero means at once.
+	NextAt    time.Time
 	UpdatedAt time.Time
 }
 
@@ -28,10 +30,20 @@ const (
 	TaskReplayMissing       TaskKind = "endpoint.replay"
 	TaskRecover             TaskKind = "endpoint.recover"
 	TaskBulkReplay          TaskKind = "endpoint.bulk-replay"
+	TaskCancelPending       TaskKind = "endpoint.cancel-pending" // ours; see Wire
 	TaskAppStats            TaskKind = "application.stats"
 	TaskAggregateEventTypes TaskKind = "event-type.aggregate"
 	TaskPurgeContent        TaskKind = "application.purge_content"
 )
+
+// Wire is the kind by which the wire API knows it: its clients refuse a whole
+// list for one word that they do not know.
+func (k TaskKind) Wire() TaskKind {
+	if k == TaskCancelPending {
+		return TaskBulkReplay
+	}
+	return k
+}
 
 // TaskStatus is where a task is.
 type TaskStatus string
@@ -39,25 +51,30 @@ type TaskStatus string
 // The statuses.
 const (
 	TaskRunning  TaskStatus = "running"
+	TaskPaused   TaskStatus = "paused"   // by hand; it can go on
+	TaskCanceled TaskStatus = "canceled" // by hand, for good
 	TaskFinished TaskStatus = "finished"
 	TaskFailed   TaskStatus = "failed"
 )
 
-// EndpointTask is the input of the tasks that send messages to an endpoint again.
-type EndpointTask struct {
-	App      Key `json:"app"`
-	Endpoint Key `json:"endpoint"`
-	// Messages are chosen by when they were made: not before Since, and before Until.
-	Since time.Time `json:"since"`
-	Until time.Time `json:"until"`
-	// The rest chooses deliveries of a bulk replay; zero fields choose all.
-	Types   []string        `json:"types,omitempty"`
-	Channel string          `json:"channel,omitempty"`
-	Tag     string          `json:"tag,omitempty"`
-	States  []DeliveryState `json:"states,omitempty"`
-	// Class is the class of the HTTP status that the newest attempt got: 100…500,
-	// 0 where no answer came. Nil chooses all, also those without an attempt.
-	Class *int `json:"class,omitempty"`
+// Over says that a task does nothing any more.
+func (s TaskStatus) Over() bool { return s != TaskRunning && s != TaskPaused }
+
+// Wire is the status in the three words of the wire API.
+func (s TaskStatus) Wire() TaskStatus {
+	switch s {
+	case TaskPaused:
+		return TaskRunning
+	case TaskCanceled:
+		return TaskFinished
+	}
+	return s
+}
+
+// TaskFilter chooses tasks; what is empty chooses all.
+type TaskFilter struct {
+	Kinds    []TaskKind
+	Statuses []TaskStatus
 }
 
 // StatsTask is the input of a count of what applications were sent.
@@ -75,11 +92,6 @@ type AppTask struct {
 }
 
 // The results of tasks, as Task.Data holds them, also while they grow.
-
-// SentData is the result of the tasks that send messages again.
-type SentData struct {
-	MessagesSent int64 `json:"messagesSent"`
-}
 
 // PurgedData is the result of deleting the payloads of an application.
 type PurgedData struct {
@@ -109,9 +121,4 @@ type Subscribed struct {
 	EventTypes []string `json:"explicitlySubscribedEventTypes"`
 	// CatchAll says that an endpoint gets every event type.
 	CatchAll bool `json:"hasCatchAllEndpoint"`
-}
-
-// TaskError is the data of a task that failed.
-type TaskError struct {
-	Error string `json:"error"`
 }

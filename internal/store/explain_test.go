@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/sigpost/sigpost/internal/hook"
@@ -47,7 +48,7 @@ func queriesOfLists() map[string][]query {
 		sqlDeliveries + "id IN (?, ?)", sqlDeliveries + "id = ?", sqlCountSomePending, sqlAttempts + "a.id IN (?, ?)", sqlChains,
 		sqlOldestMessage, sqlOldestDelivery, sqlOldestAttempt,
 		sqlMessagesAfter, sqlDeliveriesAfter, sqlAttemptsAfter, sqlMessageAt, sqlDeliveryAt, sqlAttemptAt,
-		sqlCountPostings, sqlCountNewMessages, sqlCountNewDeliveries, sqlNextPosting, sqlLastPosting, sqlSomePostings,
+		sqlCountPostings, sqlCountNewMessages, sqlCountNewDeliveries, sqlNextPosting, sqlLastPosting, sqlSomePostings, sqlCountDue,
 	} {
 		all["one"] = append(all["one"], query{text: text})
 	}
@@ -84,6 +85,31 @@ func TestAListOfPendingDeliveriesReadsTheirIndexOnly(t *testing.T) {
 	for _, step := range explain(t, s.read, legs[0].found(false, 50)) {
 		if wholeTable.MatchString(step) && step != "USE TEMP B-TREE FOR ORDER BY" {
 			t.Error(step)
+		}
+	}
+}
+
+// stepOfATask changes some deliveries, which are in states that have indexes.
+func stepOfATask() *hook.TaskStep {
+	return &hook.TaskStep{
+		Again: []hook.Redelivery{{Delivery: 5}, {Delivery: 7}}, Cancel: []hook.Key{5, 7}, Make: []hook.Delivery{{Message: 1}, {Message: 2}},
+		If: hook.StepCondition{States: []hook.DeliveryState{hook.Pending}},
+	}
+}
+
+func TestStepsOfTasksLookTheirDeliveriesUp(t *testing.T) {
+	t.Parallel()
+	s, step := open(t), stepOfATask()
+	for name, q := range map[string]query{"again": s.again(step), "cancel": s.cancel(step), "late": late(step.Make, 9)} {
+		found := false
+		for _, line := range explain(t, s.read, q) {
+			found = found || strings.HasPrefix(line, "SEARCH ")
+			if wholeTable.MatchString(line) || strings.Contains(line, "deliveries_pending") || strings.Contains(line, "deliveries_held") {
+				t.Errorf("%s: %s", name, line)
+			}
+		}
+		if !found {
+			t.Errorf("%s looks nothing up", name)
 		}
 	}
 }

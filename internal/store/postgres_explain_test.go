@@ -203,6 +203,37 @@ func TestRecordsLookTheirDeliveriesUpOnPostgreSQL(t *testing.T) {
 	}
 }
 
+func TestStepsOfTasksLookTheirDeliveriesUpOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	s, step := openNode(t, server.Database(t)), stepOfATask()
+	conn, err := s.write.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for name, c := range map[string]struct {
+		q  query
+		by string
+	}{"again": {s.again(step), "id = "}, "cancel": {s.cancel(step), "id = "}, "late": {late(step.Make, 9), "message_id = "}} {
+		var plans []struct{ Plan planNode }
+		err := conn.Raw(func(dc any) error {
+			return dc.(*pgConn).Conn.Conn().QueryRow(context.Background(), "EXPLAIN (FORMAT JSON) "+translate(c.q.text), c.q.args...).Scan(&plans)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conds := plans[0].Plan.conds("deliveries")
+		if len(conds) == 0 {
+			t.Errorf("%s: the plan has no deliveries", name)
+		}
+		for _, by := range conds {
+			if !strings.Contains(by, c.by) {
+				t.Errorf("%s: deliveries are found by %q", name, by)
+			}
+		}
+	}
+}
+
 // conds are the conditions by which rows of a table are found.
 func (n *planNode) conds(table string) (list []string) {
 	if strings.HasSuffix(n.Type, "Scan") && strings.HasPrefix(n.Relation, table) {

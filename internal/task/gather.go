@@ -2,6 +2,8 @@ package task
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"sort"
 	"strings"
@@ -13,6 +15,31 @@ import (
 // apps is how many applications one step looks at. The result so far is written
 // after each step, so steps are not too small.
 const apps = 100
+
+// began is when a task was asked for. What was made or sent later is not its affair.
+func began(t *hook.Task) time.Time { return t.ID.Time() }
+
+// load reads the input of a task and its result so far.
+func load[I, D any](t *hook.Task) (in I, data D, err error) {
+	if err := json.Unmarshal(t.Input, &in); err != nil {
+		return in, data, hook.Errorf(hook.CodeInvalid, "what the task was asked for cannot be read; ask for it again")
+	}
+	if err := json.Unmarshal(t.Data, &data); err != nil {
+		return in, data, hook.Errorf(hook.CodeInvalid, "how far the task is cannot be read; ask for it again")
+	}
+	return in, data, nil
+}
+
+// keep puts the result so far into a task, and where it goes on; 0 is its end.
+func keep(t *hook.Task, next hook.Key, data any) (done bool, err error) {
+	if t.Data, err = json.Marshal(data); err != nil {
+		return false, fmt.Errorf("write result: %w", err)
+	}
+	if next != 0 {
+		t.Cursor = next
+	}
+	return next == 0, nil
+}
 
 // applications are the next applications of an organization, and where to go on; 0
 // is the end.
