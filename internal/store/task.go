@@ -123,6 +123,6 @@ func (s *Store) MoveTask(ctx context.Context, org, id hook.Key, to hook.TaskStat
 // lockTask reads a task, and keeps other nodes from changing it until this
 // transaction ends.
 func (s *Store) lockTask(ctx context.Context, tx *sql.Conn, org, id hook.Key) (hook.Task, error) {
-	row := tx.QueryRowContext(ctx, "SELECT "+taskColumns+" FROM tasks WHERE id = ? AND org_id = ? /*pg FOR UPDATE */", id, org)
+	row := tx.QueryRowContext(ctx, "SELECT "+taskColumns+" FROM tasks WHERE id = ? AND org_id = ?"+forUpdate, id, org)
 	return readRow(row, scanTask, "task", s.missing("task", hook.KindTask, id))
 }
