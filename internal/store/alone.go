@@ -47,7 +47,10 @@ func (s *Store) lead(ctx context.Context, name string, work func(ctx context.Con
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	var mine bool
-	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", lockKey(name)).Scan(&mine); err != nil || !mine {
+	asking, cancel := context.WithTimeout(ctx, answerTime)
+	err = conn.QueryRow(asking, "SELECT pg_try_advisory_lock($1)", lockKey(name)).Scan(&mine)
+	cancel()
+	if err != nil || !mine {
 		return err
 	}
 	working, stop := context.WithCancel(ctx)

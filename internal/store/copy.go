@@ -110,6 +110,7 @@ type mover struct {
 // changed since the copy began, when the database is not empty, and when
 // the sides differ; then the list says where.
 func CopyToPostgres(ctx context.Context, o CopyOptions) (checks []TableCheck, err error) {
+	ctx = unhurried(ctx)
 	m := &mover{o: o}
 	if m.from, err = openSource(ctx, o); err != nil {
 		return nil, err

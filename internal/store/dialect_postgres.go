@@ -23,6 +23,10 @@ const applicationName = "sigpost"
 // otherwise be kept: an UPDATE … FROM unnest() then runs at a third of its speed.
 // Explicit joins keep their order, as CROSS JOIN does on SQLite. Compiling costs
 // more than any of these queries.
+//
+// The server gives a client up that is gone without a word, or silent within a
+// transaction, about when others take its node for dead: what it had locked must not
+// outlive that.
 func sessionSettings() map[string]string {
 	return map[string]string{
 		"application_name":                    applicationName,
@@ -33,7 +37,11 @@ func sessionSettings() map[string]string {
 		"plan_cache_mode":                     "force_custom_plan",
 		"work_mem":                            "16MB",
 		"timezone":                            "UTC",
-		"idle_in_transaction_session_timeout": "60s",
+		"idle_in_transaction_session_timeout": "20s",
+		"tcp_keepalives_idle":                 seconds(idle),
+		"tcp_keepalives_interval":             seconds(between),
+		"tcp_keepalives_count":                strconv.Itoa(tries),
+		"tcp_user_timeout":                    strconv.FormatInt(unacknowledged.Milliseconds(), 10),
 	}
 }
 
@@ -188,6 +196,8 @@ func crossed(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (e.Code == codeUnique || e.Code == codeSerialization || e.Code == codeDeadlock)
 }
+
+func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }
 
 // interval is a duration as PostgreSQL takes it.
 func interval(d time.Duration) string {

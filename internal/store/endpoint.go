@@ -249,7 +249,7 @@ func (s *Store) cancelFor(ctx context.Context, endpoint hook.Key) (int64, error)
 func (s *Store) CancelOrphans(ctx context.Context) (int64, error) {
 	const q = `SELECT DISTINCT endpoint_id FROM deliveries WHERE state = 1 AND endpoint_id NOT IN (SELECT id FROM endpoints)
 		UNION SELECT DISTINCT endpoint_id FROM deliveries WHERE state = 5 AND endpoint_id NOT IN (SELECT id FROM endpoints)`
-	gone, err := queryKeys(ctx, s.read, q)
+	gone, err := queryKeys(unhurried(ctx), s.read, q) // it reads the keys of all that is pending
 	if err != nil {
 		return 0, fmt.Errorf("read deliveries of deleted endpoints: %w", err)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -40,7 +41,9 @@ const (
 type postgres struct {
 	config *pgx.ConnConfig
 	age    time.Duration // how long after its last beat an incarnation is alive
-	node   atomic.Int32
+	// bound is that of a statement, and batch that of the writer's batches.
+	bound, batch time.Duration
+	node         atomic.Int32
 	// doubt says that a connection was lost while something was being held for
 	// this incarnation: it may hold deliveries that nobody has in memory.
 	doubt atomic.Bool
@@ -60,14 +63,16 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		}
 	}
 	config.RuntimeParams["application_name"] = applicationName // settledEnd looks for it
+	config.DialFunc = dial
+	bound := cmp.Or(o.bound, statementTime)
 	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = 5 * time.Second
+		config.ConnectTimeout = min(bound, answerTime)
 	}
-	s := &Store{seal: o.Seal, pg: &postgres{config: config, age: aliveFor, log: o.Log}}
+	s := &Store{seal: o.Seal, pg: &postgres{config: config, age: aliveFor, bound: bound, batch: min(bound, writeTime), log: o.Log}}
 	known := &translations{}
 	reading := config.Copy() // lists look rows up one by one: a join that reads a whole table first is never right
 	reading.RuntimeParams["enable_hashjoin"] = "off"
-	s.read, s.write = openPool(reading, known, readers), openPool(config, known, writers)
+	s.read, s.write = openPool(reading, known, bound, readers), openPool(config, known, bound, writers)
 	if err := s.openAlone(ctx, o); err != nil {
 		s.closeFiles()
 		if _, ok := errors.AsType[*hook.Error](err); ok {
@@ -92,11 +97,11 @@ func (s *Store) openAlone(ctx context.Context, o Options) error {
 	if version < oldestPostgres {
 		return hook.Errorf(hook.CodeInvalid, "the database is PostgreSQL %d, %d or newer is needed", version/10_000, oldestPostgres/10_000)
 	}
-	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock(?)", openLock); err != nil {
+	if _, err := conn.ExecContext(unhurried(ctx), "SELECT pg_advisory_lock(?)", openLock); err != nil {
 		return fmt.Errorf("wait for other nodes: %w", err)
 	}
 	defer conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock(?)", openLock) // or with the connection
-	plain := stdlib.OpenDB(*s.pg.config.Copy())                                                  // the library writes PostgreSQL's own SQL
+	plain := stdlib.OpenDB(*s.pg.config.Copy())                                                  // the library writes PostgreSQL's own SQL, and takes its time
 	defer plain.Close()
 	if err := migrateFrom(ctx, goose.DialectPostgres, plain, postgresMigrations, "migrations_postgres"); err != nil {
 		return err
@@ -112,7 +117,7 @@ func (s *Store) openAlone(ctx context.Context, o Options) error {
 	if s.ids, err = s.loadIDs(ctx); err != nil {
 		return err
 	}
-	if _, err := s.sealOld(ctx); err != nil {
+	if _, err := s.sealOld(unhurried(ctx)); err != nil {
 		return err
 	}
 	keys, err := s.beginNode(ctx)

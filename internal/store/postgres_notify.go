@@ -82,7 +82,10 @@ func (s *Store) listen(ctx context.Context, heard func(kind string, key hook.Key
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+	begin, cancel := context.WithTimeout(ctx, answerTime)
+	_, err = conn.Exec(begin, "LISTEN "+channel)
+	cancel()
+	if err != nil {
 		return err
 	}
 	heard(NotifyLost, 0)
@@ -109,7 +112,7 @@ func (s *Store) listen(ctx context.Context, heard func(kind string, key hook.Key
 }
 
 func tryConn(ctx context.Context, conn *pgx.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	return conn.Ping(ctx)
 }

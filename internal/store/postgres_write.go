@@ -42,7 +42,7 @@ func (p *pgWriter) try(batch []*write) (err error) {
 }
 
 func (p *pgWriter) once(batch []*write) error {
-	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
+	ctx, cancel := context.WithTimeout(context.Background(), p.store.pg.batch)
 	defer cancel()
 	for _, u := range batch {
 		u.err = nil

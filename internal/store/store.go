@@ -49,7 +49,9 @@ type Options struct {
 	Node uint8
 	// copying opens a database whose copy is not complete.
 	copying bool
-	Log     *slog.Logger
+	// bound is that of a statement on PostgreSQL; 0 is statementTime.
+	bound time.Duration
+	Log   *slog.Logger
 	// Committed is told of each commit: how many rows of work it had and how
 	// long it took. May be nil.
 	Committed func(rows int, took time.Duration)
