@@ -120,6 +120,9 @@ func CopyToPostgres(ctx context.Context, o CopyOptions) (checks []TableCheck, er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.to.Close()) }()
+	if m.from.newer || m.to.newer {
+		return nil, hook.Errorf(hook.CodeConflict, "a newer sigpost wrote the data than this one, which would leave behind what it does not know; copy with the newer version")
+	}
 	if m.hold, err = m.to.write.Conn(ctx); err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
@@ -178,7 +181,7 @@ func (s *Store) openToRead(ctx context.Context, dir, path string) (err error) {
 	if err := checkSQLite(ctx, s.write, path); err != nil {
 		return err
 	}
-	if err := s.migrateSecretly(ctx); err != nil {
+	if err := s.migrateSecretly(ctx, Options{}); err != nil {
 		return err
 	}
 	s.read, err = openSQLite(path, false)

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -14,8 +16,15 @@ import (
 // Everything about SQL that only PostgreSQL does stands in this file: queries
 // are written once, as SQLite takes them, and translated here.
 
-// applicationName tells our connections from others.
+// applicationName begins the name of each of our sessions, and tells them from others.
 const applicationName = "sigpost"
+
+// newSession is a name for all sessions of one process.
+func newSession() string {
+	var b [6]byte
+	rand.Read(b[:])
+	return applicationName + " " + hex.EncodeToString(b[:])
+}
 
 // sessionSettings are those of every connection. Each statement of ours finds its
 // rows by key or index, so scans are off and plans are made with the arguments in
@@ -29,7 +38,6 @@ const applicationName = "sigpost"
 // outlive that.
 func sessionSettings() map[string]string {
 	return map[string]string{
-		"application_name":                    applicationName,
 		"enable_mergejoin":                    "off",
 		"enable_seqscan":                      "off",
 		"jit":                                 "off",

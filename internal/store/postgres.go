@@ -39,11 +39,15 @@ const (
 
 // postgres is what a store has only on PostgreSQL.
 type postgres struct {
-	config *pgx.ConnConfig
-	age    time.Duration // how long after its last beat an incarnation is alive
-	// bound is that of a statement, and batch that of the writer's batches.
-	bound, batch time.Duration
-	node         atomic.Int32
+	config  *pgx.ConnConfig
+	session string        // the name of all sessions of this process
+	age     time.Duration // how long after its last beat an incarnation is alive
+	// bound is that of a statement, batch that of a batch of the writer, and lock that of its
+	// wait for a row that another node is writing: longer than any transaction that gets on
+	// takes, and one that the network has cut must not keep more from being
+	// written than what wants the same row.
+	bound, batch, lock time.Duration
+	node               atomic.Int32
 	// doubt says that a connection was lost while something was being held for
 	// this incarnation: it may hold deliveries that nobody has in memory.
 	doubt atomic.Bool
@@ -62,13 +66,14 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 			config.RuntimeParams[name] = value
 		}
 	}
-	config.RuntimeParams["application_name"] = applicationName // settledEnd looks for it
+	session := newSession()
+	config.RuntimeParams["application_name"] = session // also when the URL says something else: others look for it
 	config.DialFunc = dial
 	bound := cmp.Or(o.bound, statementTime)
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = min(bound, answerTime)
 	}
-	s := &Store{seal: o.Seal, pg: &postgres{config: config, age: aliveFor, bound: bound, batch: min(bound, writeTime), log: o.Log}}
+	s := &Store{seal: o.Seal, pg: &postgres{config: config, session: session, age: aliveFor, bound: bound, batch: min(bound, writeTime), lock: bound / 10, log: o.Log}}
 	known := &translations{}
 	reading := config.Copy() // lists look rows up one by one: a join that reads a whole table first is never right
 	reading.RuntimeParams["enable_hashjoin"] = "off"
@@ -101,9 +106,7 @@ func (s *Store) openAlone(ctx context.Context, o Options) error {
 		return fmt.Errorf("wait for other nodes: %w", err)
 	}
 	defer conn.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock(?)", openLock) // or with the connection
-	plain := stdlib.OpenDB(*s.pg.config.Copy())                                                  // the library writes PostgreSQL's own SQL, and takes its time
-	defer plain.Close()
-	if err := migrateFrom(ctx, goose.DialectPostgres, plain, postgresMigrations, "migrations_postgres"); err != nil {
+	if err := s.migrateShared(ctx, o); err != nil {
 		return err
 	}
 	if !o.copying {
@@ -128,6 +131,21 @@ func (s *Store) openAlone(ctx context.Context, o Options) error {
 	s.writer.pg = &pgWriter{store: s}
 	go s.writer.run()
 	return nil
+}
+
+// migrateShared brings the schema up to date while no other node does, but under those
+// that run. The library writes PostgreSQL's own SQL, and takes its time. A lock on a
+// table that is not had soon is given up, rather than that everybody waits behind it.
+func (s *Store) migrateShared(ctx context.Context, o Options) error {
+	files, err := o.files(postgresMigrations, "migrations_postgres")
+	if err != nil {
+		return err
+	}
+	config := s.pg.config.Copy()
+	config.RuntimeParams["lock_timeout"] = "10s"
+	plain := stdlib.OpenDB(*config)
+	defer plain.Close()
+	return s.migrate(ctx, goose.DialectPostgres, plain, files)
 }
 
 // closePostgres hands over at once: what this incarnation holds may be claimed, and

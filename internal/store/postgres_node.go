@@ -73,6 +73,31 @@ func (s *Store) takeNumber(ctx context.Context, conn *sql.Conn) (node int, err e
 	return node, nil
 }
 
+// admitMigration refuses a schema that nodes which live could not work with: oldest is
+// that of the oldest binary which can.
+func (s *Store) admitMigration(ctx context.Context, have, to, oldest int64) error {
+	if s.pg == nil {
+		return nil
+	}
+	built := "schema"
+	if have < schemaOfNodes { // they did not say yet
+		built = "1"
+	}
+	q := "SELECT coalesce(string_agg(CAST(id AS TEXT), ', ' ORDER BY id), '') FROM nodes WHERE incarnation <> 0 AND seen_at > now() - " + interval(s.pg.age) + " AND " + built + " < ?"
+	var alive string
+	if err := s.write.QueryRowContext(ctx, q, oldest).Scan(&alive); err != nil {
+		return fmt.Errorf("look for nodes: %w", err)
+	}
+	if alive == "" {
+		return nil
+	}
+	return hook.Errorf(hook.CodeConflict, "schema %d works with binaries of schema %d and newer, and older nodes run on this database: %s; "+
+		"stop them, or bring them to such a binary first, then start this one again (a node that was killed counts for %v). Nothing was changed", to, oldest, alive, s.pg.age)
+}
+
+// schemaOfNodes is the first schema in which nodes say for which they were built.
+const schemaOfNodes = 2
+
 // addIncarnation makes a new incarnation the one of a node.
 func (s *Store) addIncarnation(ctx context.Context, conn *sql.Conn, node int, keys *hook.KeySequence) (hook.Key, error) {
 	now := time.Now()
@@ -80,7 +105,7 @@ func (s *Store) addIncarnation(ctx context.Context, conn *sql.Conn, node int, ke
 	if _, err := conn.ExecContext(ctx, "INSERT INTO incarnations (id, node, started_at, seen_at) VALUES (?, ?, ?, now())", k, node, ms(now)); err != nil {
 		return 0, fmt.Errorf("begin incarnation: %w", err)
 	}
-	if err := one(conn.ExecContext(ctx, "UPDATE nodes SET incarnation = ?, seen_at = now(), behind = "+sqlBehind+" WHERE id = ?", k, ms(now), node)); err != nil {
+	if err := one(conn.ExecContext(ctx, "UPDATE nodes SET incarnation = ?, seen_at = now(), schema = ?, session = '', behind = "+sqlBehind+" WHERE id = ?", k, s.schema, ms(now), node)); err != nil {
 		return 0, fmt.Errorf("begin incarnation: %w", err)
 	}
 	return k, nil
@@ -99,8 +124,8 @@ func (s *Store) Beat(ctx context.Context) error {
 	doubt := s.pg.doubt.Load()
 	if !doubt {
 		q := `WITH seen AS (UPDATE incarnations SET seen_at = now() WHERE id = ? AND seen_at > now() - ` + interval(s.pg.age) + ` RETURNING id)
-			UPDATE nodes SET behind = ` + sqlBehind + `, seen_at = now() FROM seen WHERE nodes.id = ? AND nodes.incarnation = seen.id`
-		res, err := s.write.ExecContext(ctx, q, s.Incarnation(), ms(time.Now()), s.pg.node.Load())
+			UPDATE nodes SET behind = ` + sqlBehind + `, session = ?, seen_at = now() FROM seen WHERE nodes.id = ? AND nodes.incarnation = seen.id`
+		res, err := s.write.ExecContext(ctx, q, s.Incarnation(), ms(time.Now()), s.pg.session, s.pg.node.Load())
 		if err != nil {
 			return fmt.Errorf("beat: %w", err)
 		}
@@ -124,6 +149,14 @@ func (s *Store) begetAgain(ctx context.Context) error {
 	var fresh hook.Key
 	node := int(s.pg.node.Load())
 	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
+		// While it was silent others may have migrated what it would have kept from them.
+		oldest, err := s.oldestSchema(ctx, tx, s.schema)
+		if err != nil {
+			return err
+		}
+		if oldest > s.schema {
+			return hook.Errorf(hook.CodeConflict, "%w: it works with binaries of schema %d and newer, this one is of %d; start a newer version", errOutdated, oldest, s.schema)
+		}
 		own, err := exists(ctx, tx, "SELECT 1 FROM nodes WHERE id = ? AND incarnation = ?", node, old)
 		if err != nil {
 			return err
@@ -155,8 +188,33 @@ func (s *Store) begetAgain(ctx context.Context) error {
 	return nil
 }
 
+// EndSessions ends what nodes that are dead have left under way: a transaction of theirs
+// that the network cut in the middle would keep its rows, or a lock, from those who take
+// over, for as long as the database believes in its connection. Only those that
+// beat once are looked for: a command that opens the store does not. On SQLite there are none.
+func (s *Store) EndSessions(ctx context.Context) error {
+	if s.pg == nil {
+		return nil
+	}
+	q := `SELECT coalesce(string_agg(DISTINCT CAST(n.id AS TEXT), ', '), ''), count(CASE WHEN pg_terminate_backend(a.pid) THEN 1 END)
+		FROM nodes n JOIN pg_stat_activity a ON a.application_name = n.session AND a.datname = current_database() AND a.usename = current_user
+		WHERE n.session <> '' AND n.incarnation <> 0 AND n.seen_at <= now() - ` + interval(s.pg.age)
+	var dead string
+	var ended int
+	if err := s.write.QueryRowContext(ctx, q).Scan(&dead, &ended); err != nil {
+		return fmt.Errorf("end sessions of dead nodes: %w", err)
+	}
+	if ended > 0 {
+		s.pg.log.Warn("sessions of silent nodes ended", "nodes", dead, "sessions", ended)
+	}
+	return nil
+}
+
+var errOutdated = errors.New("the database was migrated while this node was silent")
+
 // RunHeartbeat beats every five seconds until ctx ends, and then returns nil. A beat
-// that fails is tried again; after 20 s without one, others take over.
+// that fails is tried again; after 20 s without one, others take over. The error is of
+// CodeConflict: this binary cannot work with the database any more.
 func (s *Store) RunHeartbeat(ctx context.Context) error {
 	if s.pg == nil {
 		<-ctx.Done()
@@ -172,10 +230,17 @@ func (s *Store) RunHeartbeat(ctx context.Context) error {
 		}
 		try, cancel := context.WithTimeout(ctx, beatEvery)
 		err := s.Beat(try)
-		cancel()
-		if err != nil && ctx.Err() == nil {
-			s.pg.log.Warn("heartbeat failed", "error", err)
+		if err == nil {
+			err = s.EndSessions(try)
 		}
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		if errors.Is(err, errOutdated) {
+			return err
+		}
+		s.pg.log.Warn("heartbeat failed", "error", err)
 	}
 }
 

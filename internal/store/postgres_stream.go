@@ -23,7 +23,7 @@ func (s *Store) settledEnd(ctx context.Context) (hook.Key, error) {
 	}
 	q := `SELECT CAST(extract(epoch FROM least(now(), min(xact_start))) * 1000 AS BIGINT) -
 			(SELECT coalesce(max(behind), 0) FROM nodes WHERE seen_at > now() - ` + interval(s.pg.age) + `)
-		FROM pg_stat_activity WHERE datname = current_database() AND application_name = ? AND pid <> pg_backend_pid()`
+		FROM pg_stat_activity WHERE datname = current_database() AND starts_with(application_name, ?) AND pid <> pg_backend_pid()`
 	var at int64
 	if err := s.read.QueryRowContext(ctx, q, applicationName).Scan(&at); err != nil {
 		return 0, err

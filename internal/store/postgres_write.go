@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -72,7 +73,7 @@ func (p *pgWriter) connect(ctx context.Context) (err error) {
 		if failed != nil {
 			return failed
 		}
-		if err = conn.PingContext(ctx); err == nil {
+		if _, err = conn.ExecContext(ctx, "SET lock_timeout = "+strconv.FormatInt(p.store.pg.lock.Milliseconds(), 10)); err == nil {
 			p.conn = conn
 			return nil
 		}
@@ -206,6 +207,9 @@ func (p *pgWriter) others(ctx context.Context, batch []*write) error {
 func (s *Store) oneByOne(ctx context.Context, tx *sql.Conn) error {
 	if s.pg == nil {
 		return nil
+	}
+	if _, err := tx.ExecContext(ctx, "SET LOCAL lock_timeout = 0"); err != nil { // it is their turn, however long
+		return err
 	}
 	_, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(?)", openLock+2)
 	return err

@@ -212,7 +212,7 @@ func (w *writer) collect(batch []*write) []*write {
 }
 
 // transact commits the batch. When one unit spoils it, each is tried alone, so
-// that nobody fails for another's fault.
+// that nobody fails for another's fault; but not for longer than writeTime.
 func (w *writer) transact(batch []*write) {
 	start := time.Now()
 	err := w.try(batch)
@@ -221,6 +221,10 @@ func (w *writer) transact(batch []*write) {
 	case len(batch) > 1 && !ownTrouble(err):
 		w.log.Warn("transaction split", "rows", len(batch), "error", err)
 		for i := range batch {
+			if time.Since(start) > writeTime {
+				batch[i].err = err
+				continue
+			}
 			if err := w.try(batch[i : i+1]); err != nil {
 				batch[i].err = err
 			}
