@@ -122,7 +122,7 @@ func (s *Store) CreateEndpoint(ctx context.Context, e hook.Endpoint, secret hook
 			return err
 		}
 		now := time.Now()
-		e.ID, e.CreatedAt, e.UpdatedAt = s.writer.keys.Take(now, 1), inMS(now), inMS(now)
+		e.ID, e.CreatedAt, e.UpdatedAt = s.writer.key(now, 1), inMS(now), inMS(now)
 		const q = `INSERT INTO endpoints (id, org_id, app_id, name, managed_by, created_at, updated_at, uid, url, description, settings, headers, metadata, state, reason)
 			VALUES (?, ?, ?, ?, 'api', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 		args := append([]any{e.ID, e.Org, e.App, e.Name, ms(now), ms(now)}, row...)

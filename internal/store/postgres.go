@@ -40,6 +40,7 @@ const (
 // postgres is what a store has only on PostgreSQL.
 type postgres struct {
 	config  *pgx.ConnConfig
+	log     *slog.Logger
 	session string        // the name of all sessions of this process
 	age     time.Duration // how long after its last beat an incarnation is alive
 	// bound is that of a statement, batch that of a batch of the writer, and lock that of its
@@ -47,11 +48,12 @@ type postgres struct {
 	// takes, and one that the network has cut must not keep more from being
 	// written than what wants the same row.
 	bound, batch, lock time.Duration
-	node               atomic.Int32
+
+	node  atomic.Int32
+	clock atomic.Pointer[clockReading] // of the last beat
 	// doubt says that a connection was lost while something was being held for
 	// this incarnation: it may hold deliveries that nobody has in memory.
 	doubt atomic.Bool
-	log   *slog.Logger
 }
 
 // openPostgres connects, brings the schema up to date and begins a new
@@ -127,7 +129,7 @@ func (s *Store) openAlone(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	s.writer = newWriter(o, keys)
+	s.writer = s.newWriter(o, keys)
 	s.writer.pg = &pgWriter{store: s}
 	go s.writer.run()
 	return nil

@@ -16,7 +16,8 @@ import (
 // Rows that another node is claiming just now are passed over. The holders
 // whose work may be taken are looked up in the statement: nobody, and the dead; each
 // is one short range of the index, so a claim costs the same however many are pending.
-// A node that is dead itself gets nothing.
+// What a dead one held was due when it was taken, and is due now, whatever the clocks
+// of two nodes say. A node that is dead itself gets nothing.
 func (s *Store) claimShared(ctx context.Context, endpoint hook.Key, now time.Time, limit int) (claimed []hook.Delivery, next time.Time, err error) {
 	self := s.Incarnation()
 	claimed, err = s.takeDue(ctx, self, endpoint, now, limit)
@@ -30,8 +31,16 @@ func (s *Store) claimShared(ctx context.Context, endpoint hook.Key, now time.Tim
 		// What was claimed must not be lost for this; the caller asks again.
 		return claimed, now, nil
 	}
-	return claimed, fromMS(at.Int64), nil
+	next = fromMS(at.Int64)
+	if soon := now.Add(crowded); len(claimed) == 0 && at.Valid && next.Before(soon) {
+		next = soon
+	}
+	return claimed, next, nil
 }
+
+// crowded is how long a claim waits for the next one when something is due and cannot be
+// had: another node takes it just now, or has left it locked.
+const crowded = 200 * time.Millisecond
 
 // claimable begins a statement with the holders whose work may be taken.
 func (p *postgres) claimable() string {
@@ -47,7 +56,8 @@ func (s *Store) takeDue(ctx context.Context, self, endpoint hook.Key, now time.T
 func (p *postgres) sqlClaim() string {
 	return p.claimable() + `, alive AS (` + p.living() + ` AND id = ?1),
 		due AS (SELECT d.id FROM alive, free, LATERAL (SELECT id, next_at FROM deliveries
-				WHERE state = 1 AND endpoint_id = ?2 AND holder = free.id AND next_at <= ?3 ORDER BY next_at LIMIT ?4 FOR UPDATE SKIP LOCKED) AS d
+				WHERE state = 1 AND endpoint_id = ?2 AND holder = free.id AND next_at <= CASE free.id WHEN 0 THEN ?3 ELSE 9223372036854775807 END
+				ORDER BY next_at LIMIT ?4 FOR UPDATE SKIP LOCKED) AS d
 			ORDER BY d.next_at LIMIT ?4)
 		UPDATE deliveries SET holder = ?1 FROM due WHERE deliveries.id = due.id
 		RETURNING deliveries.id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger`
@@ -55,6 +65,6 @@ func (p *postgres) sqlClaim() string {
 
 // sqlNext is when the first delivery of an endpoint that may be taken is due.
 func (p *postgres) sqlNext() string {
-	return p.claimable() + `SELECT min(d.next_at) FROM free, LATERAL (SELECT next_at FROM deliveries
+	return p.claimable() + `SELECT min(CASE free.id WHEN 0 THEN d.next_at ELSE 1 END) FROM free, LATERAL (SELECT next_at FROM deliveries
 		WHERE state = 1 AND endpoint_id = ? AND holder = free.id ORDER BY next_at LIMIT 1) AS d`
 }

@@ -279,10 +279,8 @@ func TestWhatADeadNodeLeftUnderWayIsEnded(t *testing.T) {
 	if got := take(t, b); len(got) != 1 {
 		t.Errorf("afterwards these are claimed: %+v", got)
 	}
-	if err := a.Beat(ctx); err != nil {
-		if err = a.Beat(ctx); err != nil { // its connections were ended, too
-			t.Errorf("the node that was dead beats again: %v", err)
-		}
+	if err := again(func() error { return a.Beat(ctx) }); err != nil { // its connections were ended, too
+		t.Errorf("the node that was dead beats again: %v", err)
 	}
 	keep(t, a, unit(0))
 	alive(false, "a node that has come back")

@@ -29,7 +29,7 @@ type keyBatch struct {
 func (b *keyBatch) add(w *writer, n int32, a *hook.Append, now time.Time) {
 	i := a.Idempotency
 	b.n = append(b.n, n)
-	b.ids, b.org, b.message = append(b.ids, int64(w.keys.Take(now, 1))), append(b.org, int64(a.Message.Org)), append(b.message, int64(a.Message.ID))
+	b.ids, b.org, b.message = append(b.ids, int64(w.key(now, 1))), append(b.org, int64(a.Message.Org)), append(b.message, int64(a.Message.ID))
 	b.hash, b.request = append(b.hash, i.Hash[:]), append(b.request, i.Request[:])
 }
 
@@ -112,7 +112,7 @@ func (s *Store) sharedAnswer(ctx context.Context, hash hook.Hash) (hook.Answer, 
 	var a hook.Answer
 	var request, kept []byte
 	const q = "SELECT request, message_id, status, answer FROM idempotency WHERE hash = ? AND id >= ?"
-	err := s.read.QueryRowContext(ctx, q, hash[:], hook.KeyAt(time.Now().Add(-hook.IdempotencyWindow))).Scan(&request, &a.Message, &a.Status, &kept)
+	err := s.read.QueryRowContext(ctx, q, hash[:], hook.KeyAt(s.keyTime(time.Now()).Add(-hook.IdempotencyWindow))).Scan(&request, &a.Message, &a.Status, &kept)
 	if errors.Is(err, sql.ErrNoRows) {
 		return hook.Answer{}, false, nil
 	}
@@ -140,7 +140,7 @@ func (s *Store) keepSharedAnswer(ctx context.Context, org hook.Key, i hook.Idemp
 		const q = `INSERT INTO idempotency AS o (id, org_id, hash, request, message_id, status, answer) VALUES (?, ?, ?, ?, 0, ?, ?)
 			ON CONFLICT (hash) DO UPDATE SET id = excluded.id, org_id = excluded.org_id, request = excluded.request, message_id = 0,
 				status = excluded.status, answer = excluded.answer WHERE o.id < ?`
-		res, err := tx.ExecContext(ctx, q, s.writer.keys.Take(now, 1), org, i.Hash[:], i.Request[:], status, answer, hook.KeyAt(now.Add(-hook.IdempotencyWindow)))
+		res, err := tx.ExecContext(ctx, q, s.writer.key(now, 1), org, i.Hash[:], i.Request[:], status, answer, hook.KeyAt(s.keyTime(now).Add(-hook.IdempotencyWindow)))
 		if err != nil {
 			return err
 		}

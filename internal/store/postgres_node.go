@@ -42,6 +42,9 @@ func (s *Store) beginNode(ctx context.Context) (*hook.KeySequence, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.readClock(ctx); err != nil {
+		return nil, err
+	}
 	keys := hook.NewKeySequence(uint8(node), last)
 	incarnation, err := s.addIncarnation(ctx, conn, node, keys)
 	if err != nil {
@@ -101,17 +104,18 @@ const schemaOfNodes = 2
 // addIncarnation makes a new incarnation the one of a node.
 func (s *Store) addIncarnation(ctx context.Context, conn *sql.Conn, node int, keys *hook.KeySequence) (hook.Key, error) {
 	now := time.Now()
-	k := keys.Take(now, 1)
+	k := keys.Take(s.keyTime(now), 1)
 	if _, err := conn.ExecContext(ctx, "INSERT INTO incarnations (id, node, started_at, seen_at) VALUES (?, ?, ?, now())", k, node, ms(now)); err != nil {
 		return 0, fmt.Errorf("begin incarnation: %w", err)
 	}
-	if err := one(conn.ExecContext(ctx, "UPDATE nodes SET incarnation = ?, seen_at = now(), schema = ?, session = '', behind = "+sqlBehind+" WHERE id = ?", k, s.schema, ms(now), node)); err != nil {
+	if err := one(conn.ExecContext(ctx, "UPDATE nodes SET incarnation = ?, seen_at = now(), schema = ?, session = '', behind = "+sqlBehind+" WHERE id = ?", k, s.schema, ms(s.keyTime(now)), node)); err != nil {
 		return 0, fmt.Errorf("begin incarnation: %w", err)
 	}
 	return k, nil
 }
 
-// sqlBehind is how far a clock is behind the database's, in milliseconds.
+// sqlBehind is how far keys that are made now would be behind the database's clock, in
+// milliseconds: what a beat took to get there, as a rule.
 const sqlBehind = "greatest(0, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) - ?)"
 
 // Beat says that this incarnation is alive. When it is dead already, or may hold
@@ -124,14 +128,14 @@ func (s *Store) Beat(ctx context.Context) error {
 	doubt := s.pg.doubt.Load()
 	if !doubt {
 		q := `WITH seen AS (UPDATE incarnations SET seen_at = now() WHERE id = ? AND seen_at > now() - ` + interval(s.pg.age) + ` RETURNING id)
-			UPDATE nodes SET behind = ` + sqlBehind + `, session = ?, seen_at = now() FROM seen WHERE nodes.id = ? AND nodes.incarnation = seen.id`
-		res, err := s.write.ExecContext(ctx, q, s.Incarnation(), ms(time.Now()), s.pg.session, s.pg.node.Load())
-		if err != nil {
-			return fmt.Errorf("beat: %w", err)
+			UPDATE nodes SET behind = ` + sqlBehind + `, session = ?, seen_at = now() FROM seen WHERE nodes.id = ? AND nodes.incarnation = seen.id RETURNING ` + sqlClock
+		now := time.Now()
+		err := s.pg.read(s.write.QueryRowContext(ctx, q, s.Incarnation(), ms(s.keyTime(now)), s.pg.session, s.pg.node.Load()), now)
+		if err == nil {
+			return nil
 		}
-		n, err := res.RowsAffected()
-		if err != nil || n == 1 {
-			return err
+		if !errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("beat: %w", err)
 		}
 	}
 	s.pg.doubt.Store(false)
@@ -168,7 +172,7 @@ func (s *Store) begetAgain(ctx context.Context) error {
 			if node, err = s.takeNumber(ctx, tx); err != nil {
 				return err
 			}
-			s.writer.keys = hook.NewKeySequence(uint8(node), s.writer.keys.Take(time.Now(), 1))
+			s.writer.keys = hook.NewKeySequence(uint8(node), s.writer.key(time.Now(), 1))
 		}
 		// The old one may have been forgotten, and something may still be kept under it:
 		// only what is listed can be claimed from.

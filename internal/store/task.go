@@ -36,7 +36,7 @@ func (s *Store) CreateTask(ctx context.Context, t hook.Task) (hook.Task, error) 
 			return err
 		}
 		now := time.Now()
-		t.ID, t.UpdatedAt = s.writer.keys.Take(now, 1), inMS(now)
+		t.ID, t.UpdatedAt = s.writer.key(now, 1), inMS(now)
 		const q = "INSERT INTO tasks (id, org_id, kind, status, input, cursor, data, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 		return one(tx.ExecContext(ctx, q, t.ID, t.Org, string(t.Kind), string(t.Status), string(t.Input), t.Cursor, string(t.Data), ms(now)))
 	})

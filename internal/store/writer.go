@@ -47,6 +47,7 @@ type writer struct {
 	closing  chan struct{}
 	finished chan struct{}
 	keys     *hook.KeySequence
+	keyTime  func(now time.Time) time.Time
 	seen     *seen
 	requests *requests
 	// Of the running transaction, not yet in seen and requests.
@@ -79,7 +80,7 @@ func (s *Store) startWriter(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("connect writer: %w", err)
 	}
-	w := newWriter(o, hook.NewKeySequence(o.Node, last))
+	w := s.newWriter(o, hook.NewKeySequence(o.Node, last))
 	w.conn, w.seen, w.requests = conn, seen, requests
 	w.fresh, w.freshRequests = map[hook.Hash]hook.Key{}, map[hook.Hash]request{}
 	s.writer = w
@@ -96,12 +97,16 @@ func (s *Store) startWriter(ctx context.Context, o Options) error {
 	return nil
 }
 
-func newWriter(o Options, keys *hook.KeySequence) *writer {
+// key gives the first of n consecutive keys.
+func (w *writer) key(now time.Time, n int) hook.Key { return w.keys.Take(w.keyTime(now), n) }
+
+func (s *Store) newWriter(o Options, keys *hook.KeySequence) *writer {
 	return &writer{
 		queue:     make(chan *write, queueLength),
 		closing:   make(chan struct{}),
 		finished:  make(chan struct{}),
 		keys:      keys,
+		keyTime:   s.keyTime,
 		log:       o.Log,
 		committed: o.Committed,
 		wrote:     make(chan struct{}, 1),
