@@ -91,6 +91,12 @@ func (s *safeBuffer) String() string {
 // serve starts the binary on a configuration and waits until it answers.
 func serve(t *testing.T, config string, env ...string) *process {
 	t.Helper()
+	return serveWith(t, binary, config, env...)
+}
+
+// serveWith is serve with another binary.
+func serveWith(t *testing.T, binary, config string, env ...string) *process {
+	t.Helper()
 	p := &process{t: t, cmd: exec.Command(binary, "serve", "--config", config), log: &safeBuffer{}, done: make(chan error, 1)}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stderr = p.log
