@@ -30,7 +30,8 @@ import (
 	_ "github.com/sigpost/sigpost/internal/cli"
 )
 
-var binary string
+// binary is the program, in workDir.
+var binary, workDir string
 
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
@@ -42,10 +43,8 @@ func run(m *testing.M) int {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "sigpost")
-	build := exec.Command("go", "build", "-o", binary, "github.com/sigpost/sigpost/cmd/sigpost")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
+	workDir, binary = dir, filepath.Join(dir, "sigpost")
+	if err := buildSigpost(binary); err != nil {
 		log.Fatalf("build sigpost: %v", err)
 	}
 	defer shared.Close()

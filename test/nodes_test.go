@@ -307,8 +307,8 @@ func TestNodesFollowEachOther(t *testing.T) {
 	}
 }
 
-// runToEnd runs a command that should end by itself.
-func runToEnd(t *testing.T, env []string, args ...string) (code int, output string) {
+// runToEnd runs a program that should end by itself.
+func runToEnd(t *testing.T, binary string, env []string, args ...string) (code int, output string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -325,7 +325,7 @@ func TestANodeWithAnotherMasterKeyIsRefused(t *testing.T) {
 	for name, env := range map[string][]string{
 		"another key": {"SIGPOST_MASTER_KEY=YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY="}, "no key": nil,
 	} {
-		code, log := runToEnd(t, append(env, "SIGPOST_DATABASE_URL="+c.database), "serve", "--config", config)
+		code, log := runToEnd(t, binary, append(env, "SIGPOST_DATABASE_URL="+c.database), "serve", "--config", config)
 		if code == 0 || !strings.Contains(log, "master") {
 			t.Errorf("%s: exit %d, %s", name, code, log)
 		}
