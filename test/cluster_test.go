@@ -140,15 +140,17 @@ func (c *cluster) load(l *ledger, stop chan struct{}) *sync.WaitGroup {
 	return &workers
 }
 
-// trickle posts an event to a node every now and then until stop is closed.
-func (c *cluster) trickle(l *ledger, node int, every time.Duration, stop chan struct{}) *sync.WaitGroup {
+// trickle posts an event to a node every now and then, until stop is called or the test
+// ends.
+func (c *cluster) trickle(l *ledger, node int, every time.Duration) (stop func()) {
+	stopped := make(chan struct{})
 	var worker sync.WaitGroup
 	worker.Go(func() {
 		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for n := 0; ; n++ {
 			select {
-			case <-stop:
+			case <-stopped:
 				return
 			case <-tick.C:
 			}
@@ -157,7 +159,12 @@ func (c *cluster) trickle(l *ledger, node int, every time.Duration, stop chan st
 			}
 		}
 	})
-	return &worker
+	stop = sync.OnceFunc(func() {
+		close(stopped)
+		worker.Wait()
+	})
+	c.t.Cleanup(stop)
+	return stop
 }
 
 // poster gives a request up when its node may be gone.

@@ -3,7 +3,6 @@ package test
 import (
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -11,62 +10,50 @@ import (
 	"github.com/sigpost/sigpost/internal/store/storetest/pgtest"
 )
 
-// The network between a node and the database fails for longer than it takes to be
-// taken for dead, while it has attempts under way and more in memory. The other node
-// delivers everything; what the first one has to say of it afterwards does not
-// count; and it goes on by itself when the network works again.
-func TestANodeThatTheNetworkCutsOffIsReplacedAndComesBack(t *testing.T) {
-	t.Parallel()
-	for name, mode := range map[string]pgtest.Mode{
-		"everything stalls": pgtest.Stall, "answers stall": pgtest.StallAnswers, "everything is dropped": pgtest.Drop, "connections are reset": pgtest.Reset,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h := newHoldup(nil)
-			receiver := httptest.NewServer(h)
-			defer receiver.Close()
-			c := prepareCluster(t, 2, shared.Empty(t), endpointsYAML(receiver.URL)+"        timeout: 60s\n        concurrency: 8\n")
-			proxies := make([]*pgtest.Proxy, len(c.nodes))
-			for i, n := range c.nodes {
-				proxies[i], n.database = pgtest.NewProxy(t, c.database)
-			}
-			c.startAll()
-			stop := make(chan struct{})
-			load := c.trickle(h.ledger, 0, 30*time.Millisecond, stop)
-			other := c.trickle(h.ledger, 1, 30*time.Millisecond, stop)
-			c.arrivedSome(h.ledger, 20)
-			h.hold(func(body string) bool { return via(0, body) })
-			h.holding(t, 8)
-			for n := range 30 { // wait behind them in memory
-				c.post(h.ledger, 0, fmt.Sprint("behind-", n))
-			}
-			cut := time.Now()
-			proxies[0].Set(mode)
-			h.hold(nil)
-			late := h.pending()
-			c.refuses(0)
-			h.await(c, late, takeover-time.Since(cut))
-			t.Logf("taken over after %v", time.Since(cut))
-			close(h.letGo) // the attempts that were under way when it was cut succeed
-			proxies[0].Set(pgtest.Pass)
-			c.nodes[0].await(http.StatusOK, patience)
-			t.Logf("back after %v", time.Since(cut))
-			c.nodes[0].says(" refused=true", len(h.held))
-			if !c.post(h.ledger, 0, "after") {
-				t.Error("it does not take events again")
-			}
-			close(stop)
-			load.Wait()
-			other.Wait()
-			c.arrived(h.ledger, takeover)
-			c.settled()
-			for id := range h.held {
-				const q = "SELECT count(*) FROM attempts a JOIN deliveries d ON d.id = a.delivery_id WHERE d.message_id = $1 AND a.at < $2"
-				if query[int](c, q, c.key(id), cut.UnixMilli()) != 0 {
-					t.Errorf("%s was delivered by the attempt of the node that was cut off", id)
-				}
-			}
-		})
+// cutOff: the network between a node and the database fails for longer than it takes to be
+// taken for dead, while the node has attempts under way and more in memory. The other one
+// delivers everything; what the first has to say of it afterwards does not count; and it
+// goes on by itself when the network works again.
+func cutOff(t *testing.T, mode pgtest.Mode) {
+	h := newHoldup(nil)
+	url := receive(t, h)
+	c := prepareCluster(t, 2, shared.Empty(t), endpointsYAML(url)+"        timeout: 60s\n        concurrency: 8\n")
+	proxies := make([]*pgtest.Proxy, len(c.nodes))
+	for i, n := range c.nodes {
+		proxies[i], n.database = pgtest.NewProxy(t, c.database)
+	}
+	c.startAll()
+	load, other := c.trickle(h.ledger, 0, 30*time.Millisecond), c.trickle(h.ledger, 1, 30*time.Millisecond)
+	c.arrivedSome(h.ledger, 20)
+	h.hold(func(body string) bool { return via(0, body) })
+	h.holding(t, 8)
+	for n := range 30 { // wait behind them in memory
+		c.post(h.ledger, 0, fmt.Sprint("behind-", n))
+	}
+	cut := time.Now()
+	proxies[0].Set(mode)
+	h.hold(nil)
+	late := h.pending()
+	c.refuses(0)
+	h.await(c, late, takeover-time.Since(cut))
+	t.Logf("taken over after %v", time.Since(cut))
+	close(h.letGo) // the attempts that were under way when it was cut succeed
+	proxies[0].Set(pgtest.Pass)
+	c.nodes[0].await(http.StatusOK, patience)
+	t.Logf("back after %v", time.Since(cut))
+	c.nodes[0].says(" refused=true", len(h.held))
+	if !c.post(h.ledger, 0, "after") {
+		t.Error("it does not take events again")
+	}
+	load()
+	other()
+	c.arrived(h.ledger, takeover)
+	c.settled()
+	for id := range h.held {
+		const q = "SELECT count(*) FROM attempts a JOIN deliveries d ON d.id = a.delivery_id WHERE d.message_id = $1 AND a.at < $2"
+		if query[int](c, q, c.key(id), cut.UnixMilli()) != 0 {
+			t.Errorf("%s was delivered by the attempt of the node that was cut off", id)
+		}
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"slices"
@@ -19,6 +18,27 @@ import (
 	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/internal/store/storetest/pgtest"
 )
+
+// Many nodes on one database, and what may happen to them. These tests wait, most of
+// all for a node to be taken for dead, so they all run at the same time, whatever -parallel says.
+func TestManyNodes(t *testing.T) {
+	t.Parallel()
+	var running sync.WaitGroup
+	for name, test := range map[string]func(t *testing.T){
+		"one of three dies":                          func(t *testing.T) { takesOver(t, 1) },
+		"two of three die":                           func(t *testing.T) { takesOver(t, 2) },
+		"none dies, and nothing is done twice":       heldByOne,
+		"a network takes everything, brings nothing": func(t *testing.T) { cutOff(t, pgtest.Stall) },
+		"a network brings no answers":                func(t *testing.T) { cutOff(t, pgtest.StallAnswers) },
+		"a network drops everything":                 func(t *testing.T) { cutOff(t, pgtest.Drop) },
+		"a network resets connections":               func(t *testing.T) { cutOff(t, pgtest.Reset) },
+		"clocks are a minute off":                    clocksAreOff,
+		"nodes are upgraded one after another":       upgradedOneByOne,
+	} {
+		running.Go(func() { t.Run(name, test) })
+	}
+	running.Wait()
+}
 
 // holdup is a receiver that keeps the first request for some events waiting, and does
 // not count it as arrived.
@@ -90,45 +110,38 @@ func (h *holdup) holding(t *testing.T, n int) {
 	}
 }
 
-// Of three nodes one, or two, are killed, with attempts under way and more in memory.
+// takesOver: of three nodes some are killed, with attempts under way and more in memory.
 // Everything that they had is delivered by those that live, within half a minute.
-func TestNodesTakeOverTheWorkOfTheDead(t *testing.T) {
-	t.Parallel()
-	for name, dead := range map[string]int{"one of three": 1, "two of three": 2} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			victims := rand.Perm(3)[:dead]
-			t.Logf("these are killed: %v", victims)
-			h := newHoldup(func(body string) bool {
-				return slices.ContainsFunc(victims, func(node int) bool { return via(node, body) })
-			})
-			receiver := httptest.NewServer(h)
-			defer receiver.Close()
-			c := newCluster(t, 3, endpointsYAML(receiver.URL))
-			stop := make(chan struct{})
-			others := c.load(newLedger(), stop) // what is posted to a node as it is killed may or may not be kept
-			const each = 2 * hook.DefaultConcurrency
-			for _, node := range victims {
-				for n := range each {
-					c.post(h.ledger, node, fmt.Sprintf("%d-of-the-dead-%d", node, n))
-				}
-			}
-			h.holding(t, dead*hook.DefaultConcurrency)
-			if n := h.missing(); n < dead*each {
-				t.Errorf("%d events are waiting, and %d were posted", n, dead*each)
-			}
-			for _, node := range victims {
-				c.nodes[node].kill()
-			}
-			killed := time.Now()
-			h.hold(nil)
-			close(stop)
-			others.Wait()
-			c.arrived(h.ledger, takeover-time.Since(killed))
-			t.Logf("taken over after %v", time.Since(killed))
-			c.settled()
-		})
+func takesOver(t *testing.T, dead int) {
+	victims := rand.Perm(3)[:dead]
+	t.Logf("these are killed: %v", victims)
+	h := newHoldup(func(body string) bool {
+		return slices.ContainsFunc(victims, func(node int) bool { return via(node, body) })
+	})
+	url := receive(t, h)
+	c := newCluster(t, 3, endpointsYAML(url))
+	stop := make(chan struct{})
+	others := c.load(newLedger(), stop) // what is posted to a node as it is killed may or may not be kept
+	const each = 2 * hook.DefaultConcurrency
+	for _, node := range victims {
+		for n := range each {
+			c.post(h.ledger, node, fmt.Sprintf("%d-of-the-dead-%d", node, n))
+		}
 	}
+	h.holding(t, dead*hook.DefaultConcurrency)
+	if n := h.missing(); n < dead*each {
+		t.Errorf("%d events are waiting, and %d were posted", n, dead*each)
+	}
+	for _, node := range victims {
+		c.nodes[node].kill()
+	}
+	killed := time.Now()
+	h.hold(nil)
+	close(stop)
+	others.Wait()
+	c.arrived(h.ledger, takeover-time.Since(killed))
+	t.Logf("taken over after %v", time.Since(killed))
+	c.settled()
 }
 
 // overlaps is a receiver that takes its time, fails each message at first, and
@@ -163,14 +176,12 @@ func (o *overlaps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.ledger.ServeHTTP(w, r)
 }
 
-// Nobody dies: retries fall due on three nodes at the same time, which all have seen them in
-// the store meanwhile. Each is made by one of them, once.
-func TestNoDeliveryIsHeldByTwoNodesAtOnce(t *testing.T) {
-	t.Parallel()
+// heldByOne: nobody dies; retries fall due on three nodes at the same time, which all have
+// seen them in the store meanwhile. Each is made by one of them, once.
+func heldByOne(t *testing.T) {
 	o := &overlaps{ledger: newLedger(), t: t, fails: 2, under: map[string]bool{}, answers: map[string]int{}}
-	receiver := httptest.NewServer(o)
-	defer receiver.Close()
-	c := newCluster(t, 3, endpointsYAML(receiver.URL)+"        retries: [6s, 6s]\n") // longer than the five seconds in which each node looks
+	url := receive(t, o)
+	c := newCluster(t, 3, endpointsYAML(url)+"        retries: [6s, 6s]\n") // longer than the five seconds in which each node looks
 	for n := range 300 {
 		c.post(o.ledger, n%3, fmt.Sprint("retried-", n))
 	}
@@ -203,9 +214,8 @@ func TestNoDeliveryIsHeldByTwoNodesAtOnce(t *testing.T) {
 func TestNodesRecoverFromLostConnections(t *testing.T) {
 	t.Parallel()
 	l := newLedger()
-	receiver := httptest.NewServer(l)
-	defer receiver.Close()
-	c := newCluster(t, 2, endpointsYAML(receiver.URL))
+	url := receive(t, l)
+	c := newCluster(t, 2, endpointsYAML(url))
 	stop := make(chan struct{})
 	workers := c.load(l, stop)
 	for range 3 {
@@ -235,11 +245,10 @@ func TestNodesOutliveTheDatabase(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	url := database.Empty(t)
+	at := database.Empty(t)
 	l := newLedger()
-	receiver := httptest.NewServer(l)
-	defer receiver.Close()
-	c := prepareCluster(t, 2, url, endpointsYAML(receiver.URL))
+	url := receive(t, l)
+	c := prepareCluster(t, 2, at, endpointsYAML(url))
 	c.startAll()
 	stop := make(chan struct{})
 	workers := c.load(l, stop)
@@ -260,13 +269,12 @@ func TestNodesOutliveTheDatabase(t *testing.T) {
 func TestNodesFollowEachOther(t *testing.T) {
 	t.Parallel()
 	l := newLedger()
-	receiver := httptest.NewServer(l)
-	defer receiver.Close()
+	url := receive(t, l)
 	c := newCluster(t, 2, "")
 	if status, got := c.ask(0, "POST", "/api/v1/app", `{"name":"a","uid":"a"}`); status != http.StatusCreated {
 		t.Fatalf("%d %v", status, got)
 	}
-	if status, got := c.ask(1, "POST", "/api/v1/app/a/endpoint", `{"url":"`+receiver.URL+`"}`); status != http.StatusCreated {
+	if status, got := c.ask(1, "POST", "/api/v1/app/a/endpoint", `{"url":"`+url+`"}`); status != http.StatusCreated {
 		t.Fatalf("%d %v", status, got)
 	}
 	begun := time.Now()

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,12 +80,11 @@ func newSkewedCluster(t *testing.T, receiver string) *cluster {
 	return c
 }
 
-func TestClocksThatAreAMinuteOffHarmNothing(t *testing.T) {
-	t.Parallel()
+// clocksAreOff: three nodes whose clocks are a minute off do all that they do otherwise.
+func clocksAreOff(t *testing.T) {
 	s := &skewedReceiver{holdup: newHoldup(nil), t: t, times: map[string][]time.Time{}, offsets: map[time.Duration]int{}}
-	receiver := httptest.NewServer(s)
-	defer receiver.Close()
-	c := newSkewedCluster(t, receiver.URL)
+	url := receive(t, s)
+	c := newSkewedCluster(t, url)
 	streams := []*streamed{c.stream(rightClock), c.stream(behindClock)}
 	stop := make(chan struct{})
 	var reading sync.WaitGroup
