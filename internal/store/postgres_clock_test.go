@@ -12,7 +12,7 @@ func TestKeysGoByTheClockOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	s := openNode(t, server.Database(t))
-	off := func(k time.Time) time.Duration { return k.Sub(time.Now()).Abs() } // here both clocks are one
+	off := func(k time.Time) time.Duration { return time.Until(k).Abs() } // here both clocks are one
 	if d := off(s.keyTime(time.Now())); d > time.Second {
 		t.Errorf("at the start keys are %v off", d)
 	}
