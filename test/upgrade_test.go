@@ -29,8 +29,8 @@ func later(versions int) func() (map[string]string, error) {
 		}
 		texts := []string{`-- sigpost: works with %d
 -- +goose Up
-ALTER TABLE deliveries ADD COLUMN shade INTEGER NOT NULL DEFAULT 7;
 ALTER TABLE messages ADD COLUMN shade TEXT;
+ALTER TABLE deliveries ADD COLUMN shade INTEGER NOT NULL DEFAULT 7;
 CREATE INDEX endpoints_url ON endpoints (url);
 `, `-- sigpost: works with %d
 -- +goose Up

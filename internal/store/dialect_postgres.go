@@ -175,6 +175,7 @@ const (
 	codeUnique        = "23505"
 	codeSerialization = "40001"
 	codeDeadlock      = "40P01"
+	codeLockTimeout   = "55P03"
 )
 
 // postgresTrouble says whether err lies with the connection or the server, so that
@@ -203,6 +204,12 @@ var errLost = errors.New("the connection to the database was lost")
 func crossed(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (e.Code == codeUnique || e.Code == codeSerialization || e.Code == codeDeadlock)
+}
+
+// inTheWay says that others had locked what a migration wanted to lock.
+func inTheWay(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (e.Code == codeDeadlock || e.Code == codeLockTimeout)
 }
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }

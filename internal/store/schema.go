@@ -147,10 +147,28 @@ func (s *Store) upgrade(ctx context.Context, x *schema, have, oldest int64) erro
 	return errors.Join(failed, err)
 }
 
-// raise runs what is to be run.
+const (
+	// raises is how often a migration is tried that others were in the way of, and
+	// raisePause how long after each time: it locks tables that they write.
+	raises     = 5
+	raisePause = 250 * time.Millisecond
+)
+
+// raise runs what is to be run. A migration that failed has changed nothing.
 func (s *Store) raise(ctx context.Context, x *schema, have int64) error {
 	begun := time.Now()
 	done, err := x.Up(ctx)
+	for try := 1; try < raises && inTheWay(err); try++ {
+		s.pg.log.Warn("migration tried again, others were in the way", "error", err)
+		pause := time.NewTimer(raisePause)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return ctx.Err()
+		case <-pause.C:
+		}
+		done, err = x.Up(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("migrate schema: %w", err)
 	}

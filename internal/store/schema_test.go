@@ -212,6 +212,51 @@ func TestAMigrationIsRefusedThatALivingNodeCannotWorkWith(t *testing.T) {
 	}
 }
 
+// A migration locks tables that others write. Where both wait for each other, it is tried
+// again.
+func TestAMigrationThatOthersAreInTheWayOfIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	url := server.Database(t)
+	a := openNode(t, url)
+	const crosswise = "-- sigpost: works with 2\n-- +goose Up\nALTER TABLE deliveries ADD COLUMN colour TEXT;\nSELECT pg_sleep(0.4);\nALTER TABLE messages ADD COLUMN colour TEXT;\n"
+	tx, err := a.write.BeginTx(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.Exec("LOCK TABLE messages IN ROW EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	log := &counted{what: "migration tried again, others were in the way"}
+	opened := make(chan error, 1)
+	go func() {
+		b, err := Open(ctx, Options{URL: url, Log: slog.New(log), migrations: later(t, postgresMigrations, "migrations_postgres", crosswise)})
+		if err == nil {
+			err = b.Close()
+		}
+		opened <- err
+	}()
+	const locked = "SELECT 1 FROM pg_locks WHERE relation = 'deliveries'::regclass AND mode = 'AccessExclusiveLock' AND granted"
+	for there := false; !there; {
+		if there, err = exists(ctx, a.read, locked); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := tx.Exec("LOCK TABLE deliveries IN ROW EXCLUSIVE MODE"); err != nil {
+		t.Errorf("those who write give way: %v", err)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Error(err)
+	}
+	if err := within(t, "open", func() error { return <-opened }); err != nil {
+		t.Errorf("the migration: %v", err)
+	}
+	if log.n.Load() == 0 {
+		t.Error("nobody was in the way, so nothing is shown") // the test has to be mended
+	}
+}
+
 // What a binary does not know it would not copy.
 func TestDataOfANewerVersionIsNotCopied(t *testing.T) {
 	t.Parallel()
