@@ -68,6 +68,9 @@ func (c *cluster) startAll() {
 		starting.Go(func() { c.start(i) })
 	}
 	starting.Wait()
+	if c.t.Failed() {
+		c.t.FailNow()
+	}
 }
 
 func (c *cluster) start(i int) {

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -181,15 +182,26 @@ func sigpost(t *testing.T, stdin string, args ...string) (out string, code int) 
 	return string(raw), 0
 }
 
-// freeAddress is an address that was free a moment ago.
+// tried counts the ports that freeAddress has looked at.
+var tried atomic.Int32
+
+// freeAddress is an address on which nobody listens. Its port is not one of those that the
+// system gives to connections, so it stays free until a process takes it.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, last = 10_000, 32_000
+	for range last - first {
+		port := first + (os.Getpid()*97+int(tried.Add(1)))%(last-first)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue // somebody does
+		}
+		address := l.Addr().String()
+		l.Close()
+		return address
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("all ports are in use")
+	return ""
 }
 
 // writeConfig writes a configuration with one Veriff source into dir.
