@@ -48,7 +48,7 @@ var homes = map[string][]string{
 	"github.com/prometheus/client_golang": {"internal/telemetry"},
 	"github.com/danielgtaylor/huma/v2":    {"internal/api"},
 	"github.com/golang-jwt/jwt/v5":        {"internal/api"},
-	"golang.org/x/sys":                    {"internal/send"},
+	"golang.org/x/sys":                    {"internal/send", "internal/store"},
 	"golang.org/x/crypto":                 {"internal/seal"},
 	"github.com/wneessen/go-mail":         {"internal/mail"},
 	"github.com/spf13/cobra":              {"internal/cli"},

@@ -33,6 +33,14 @@ func (l *ledger) promise(id, body string) {
 	l.promised[id] = body
 }
 
+// receive serves a handler to the end of the test, and after that of what is started later.
+func receive(t *testing.T, h http.Handler) (url string) {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
 func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {

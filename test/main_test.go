@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -30,7 +31,8 @@ import (
 	_ "github.com/sigpost/sigpost/internal/cli"
 )
 
-var binary string
+// binary is the program, in workDir.
+var binary, workDir string
 
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
@@ -42,10 +44,8 @@ func run(m *testing.M) int {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "sigpost")
-	build := exec.Command("go", "build", "-o", binary, "github.com/sigpost/sigpost/cmd/sigpost")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
+	workDir, binary = dir, filepath.Join(dir, "sigpost")
+	if err := buildSigpost(binary); err != nil {
 		log.Fatalf("build sigpost: %v", err)
 	}
 	defer shared.Close()
@@ -90,6 +90,12 @@ func (s *safeBuffer) String() string {
 
 // serve starts the binary on a configuration and waits until it answers.
 func serve(t *testing.T, config string, env ...string) *process {
+	t.Helper()
+	return serveWith(t, binary, config, env...)
+}
+
+// serveWith is serve with another binary.
+func serveWith(t *testing.T, binary, config string, env ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(binary, "serve", "--config", config), log: &safeBuffer{}, done: make(chan error, 1)}
 	p.cmd.Env = append(os.Environ(), env...)
@@ -176,15 +182,26 @@ func sigpost(t *testing.T, stdin string, args ...string) (out string, code int) 
 	return string(raw), 0
 }
 
-// freeAddress is an address that was free a moment ago.
+// tried counts the ports that freeAddress has looked at.
+var tried atomic.Int32
+
+// freeAddress is an address on which nobody listens. Its port is not one of those that the
+// system gives to connections, so it stays free until a process takes it.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, last = 10_000, 32_000
+	for range last - first {
+		port := first + (os.Getpid()*97+int(tried.Add(1)))%(last-first)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue // somebody does
+		}
+		address := l.Addr().String()
+		l.Close()
+		return address
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("all ports are in use")
+	return ""
 }
 
 // writeConfig writes a configuration with one Veriff source into dir.

@@ -3,181 +3,219 @@ package test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
+	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/internal/store/storetest/pgtest"
 )
 
-const (
-	masterKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
-	// takeover is how long the work of a node that died may wait.
-	takeover = 30 * time.Second
-)
-
-// cluster is several nodes on one database.
-type cluster struct {
-	t        *testing.T
-	database string
-	configs  []string
-	nodes    []*process
-}
-
-// newCluster starts n nodes, all at once, on an empty database.
-func newCluster(t *testing.T, n int, endpoints string) *cluster {
-	t.Helper()
-	return startCluster(t, n, shared.Empty(t), endpoints)
-}
-
-func startCluster(t *testing.T, n int, database, endpoints string) *cluster {
-	t.Helper()
-	c := &cluster{t: t, database: database, nodes: make([]*process, n)}
-	for range n {
-		c.configs = append(c.configs, writeConfig(t, t.TempDir(), freeAddress(t), veriffSecret, endpoints))
-	}
-	var starting sync.WaitGroup
-	for i := range n {
-		starting.Go(func() { c.start(i) })
-	}
-	starting.Wait()
-	return c
-}
-
-func (c *cluster) start(i int) {
-	c.nodes[i] = serve(c.t, c.configs[i], "SIGPOST_DATABASE_URL="+c.database, "SIGPOST_MASTER_KEY="+masterKey)
-}
-
-// token is the administrator's, which the first node of all wrote down.
-func (c *cluster) token() string {
-	c.t.Helper()
-	for _, config := range c.configs {
-		if raw, err := os.ReadFile(filepath.Join(filepath.Dir(config), "data", "admin.key")); err == nil {
-			return strings.TrimSpace(string(raw))
-		}
-	}
-	c.t.Fatal("no node wrote the administrator's key")
-	return ""
-}
-
-// ask makes a request of the API on one node.
-func (c *cluster) ask(node int, method, path, body string, header ...string) (int, map[string]any) {
-	c.t.Helper()
-	req, err := http.NewRequest(method, c.nodes[node].url+path, bytes.NewReader([]byte(body)))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+c.token())
-	req.Header.Set("Content-Type", "application/json")
-	for i := 0; i+1 < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	answer := map[string]any{}
-	json.NewDecoder(res.Body).Decode(&answer)
-	return res.StatusCode, answer
-}
-
-// load posts to the nodes in turn until stop is closed, and notes what was
-// acknowledged. Nodes that are dead are passed over.
-func (c *cluster) load(l *ledger, stop chan struct{}) *sync.WaitGroup {
-	var workers sync.WaitGroup
-	urls := make([]string, len(c.nodes))
-	for i, p := range c.nodes {
-		urls[i] = p.url
-	}
-	for worker := range 6 {
-		workers.Go(func() {
-			client := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
-			defer client.CloseIdleConnections()
-			for n := 0; ; n++ {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				body := fmt.Sprintf(`{"id":"%d-%d","feature":"selfid","code":7001,"action":"started"}`, worker, n)
-				status, id, err := post(client, urls[(worker+n)%len(urls)], []byte(body), sign([]byte(body)))
-				switch {
-				case err != nil: // its answer is not known, so nothing is promised
-				case status == http.StatusOK:
-					l.promise(id, body)
-				case status < 500:
-					c.t.Errorf("answered %d", status)
-					return
-				}
-			}
-		})
-	}
-	return &workers
-}
-
-// arrived waits until everything that was promised has arrived.
-func (c *cluster) arrived(l *ledger, within time.Duration) {
-	c.t.Helper()
-	timeout := time.NewTimer(within)
-	defer timeout.Stop()
-	for l.missing() > 0 {
-		select {
-		case <-l.changed:
-		case <-timeout.C:
-			for i, p := range c.nodes {
-				c.t.Logf("node %d:\n%s", i, tail(p.log.String()))
-			}
-			c.t.Fatalf("%d acknowledged events are missing after %v", l.missing(), within)
-		}
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for id, body := range l.promised {
-		if l.arrived[id] != body {
-			c.t.Errorf("%s arrived as %q, %q was sent", id, l.arrived[id], body)
-		}
-	}
-	c.t.Logf("%d acknowledged, all arrived", len(l.promised))
-}
-
-// Three nodes share the work; two of them are killed in the middle of it, and
-// what they had is delivered by the third.
-func TestNodesTakeOverTheWorkOfTheDead(t *testing.T) {
+// Many nodes on one database, and what may happen to them. These tests wait, most of
+// all for a node to be taken for dead, so they all run at the same time, whatever -parallel says.
+func TestManyNodes(t *testing.T) {
 	t.Parallel()
-	l := newLedger()
-	receiver := httptest.NewServer(l)
-	defer receiver.Close()
-	c := newCluster(t, 3, endpointsYAML(receiver.URL))
-	stop := make(chan struct{})
-	workers := c.load(l, stop)
-	for i, after := range []time.Duration{400 * time.Millisecond, 300 * time.Millisecond} {
-		<-time.After(after)
-		c.nodes[i].kill()
+	var running sync.WaitGroup
+	for name, test := range map[string]func(t *testing.T){
+		"one of three dies":                          func(t *testing.T) { takesOver(t, 1) },
+		"two of three die":                           func(t *testing.T) { takesOver(t, 2) },
+		"none dies, and nothing is done twice":       heldByOne,
+		"a network takes everything, brings nothing": func(t *testing.T) { cutOff(t, pgtest.Stall) },
+		"a network brings no answers":                func(t *testing.T) { cutOff(t, pgtest.StallAnswers) },
+		"a network drops everything":                 func(t *testing.T) { cutOff(t, pgtest.Drop) },
+		"a network resets connections":               func(t *testing.T) { cutOff(t, pgtest.Reset) },
+		"clocks are a minute off":                    clocksAreOff,
+		"nodes are upgraded one after another":       upgradedOneByOne,
+	} {
+		running.Go(func() { t.Run(name, test) })
 	}
-	<-time.After(300 * time.Millisecond)
+	running.Wait()
+}
+
+// holdup is a receiver that keeps the first request for some events waiting, and does
+// not count it as arrived.
+type holdup struct {
+	*ledger
+	of    func(body string) bool
+	mu    sync.Mutex
+	seen  map[string]bool
+	held  map[string]string // message id → body
+	began chan struct{}     // one of them was held
+	letGo chan struct{}     // closed to answer them
+}
+
+func newHoldup(of func(body string) bool) *holdup {
+	return &holdup{ledger: newLedger(), of: of, seen: map[string]bool{}, held: map[string]string{}, began: make(chan struct{}, 1), letGo: make(chan struct{})}
+}
+
+func (h *holdup) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	id := r.Header.Get("webhook-id")
+	h.mu.Lock()
+	hold := h.of != nil && h.of(string(body)) && !h.seen[id]
+	h.seen[id] = true
+	if hold {
+		h.held[id] = string(body)
+	}
+	h.mu.Unlock()
+	if !hold {
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		h.ledger.ServeHTTP(w, r)
+		return
+	}
+	select {
+	case h.began <- struct{}{}:
+	default:
+	}
+	select {
+	case <-h.letGo:
+	case <-r.Context().Done():
+	}
+}
+
+// hold keeps the first request for events waiting from now on.
+func (h *holdup) hold(of func(body string) bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.of = of
+}
+
+// holding waits until so many requests are held.
+func (h *holdup) holding(t *testing.T, n int) {
+	t.Helper()
+	late := time.After(patience)
+	for {
+		h.mu.Lock()
+		have := len(h.held)
+		h.mu.Unlock()
+		if have >= n {
+			return
+		}
+		select {
+		case <-h.began:
+		case <-late:
+			t.Fatalf("%d requests are under way, %d are waited for", have, n)
+		}
+	}
+}
+
+// takesOver: of three nodes some are killed, with attempts under way and more in memory.
+// Everything that they had is delivered by those that live, within half a minute.
+func takesOver(t *testing.T, dead int) {
+	victims := rand.Perm(3)[:dead]
+	t.Logf("these are killed: %v", victims)
+	h := newHoldup(func(body string) bool {
+		return slices.ContainsFunc(victims, func(node int) bool { return via(node, body) })
+	})
+	url := receive(t, h)
+	c := newCluster(t, 3, endpointsYAML(url))
+	stop := make(chan struct{})
+	others := c.load(newLedger(), stop) // what is posted to a node as it is killed may or may not be kept
+	const each = 2 * hook.DefaultConcurrency
+	for _, node := range victims {
+		for n := range each {
+			c.post(h.ledger, node, fmt.Sprintf("%d-of-the-dead-%d", node, n))
+		}
+	}
+	h.holding(t, dead*hook.DefaultConcurrency)
+	if n := h.missing(); n < dead*each {
+		t.Errorf("%d events are waiting, and %d were posted", n, dead*each)
+	}
+	for _, node := range victims {
+		c.nodes[node].kill()
+	}
+	killed := time.Now()
+	h.hold(nil)
 	close(stop)
-	workers.Wait()
-	c.arrived(l, takeover+patience/3)
+	others.Wait()
+	c.arrived(h.ledger, takeover-time.Since(killed))
+	t.Logf("taken over after %v", time.Since(killed))
+	c.settled()
+}
+
+// overlaps is a receiver that takes its time, fails each message at first, and
+// notices when two requests for one message are under way at once.
+type overlaps struct {
+	*ledger
+	t       *testing.T
+	fails   int // of each message
+	mu      sync.Mutex
+	under   map[string]bool
+	answers map[string]int
+}
+
+func (o *overlaps) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := r.Header.Get("webhook-id")
+	o.mu.Lock()
+	if o.under[id] {
+		o.t.Errorf("%s is delivered twice at once", id)
+	}
+	o.under[id] = true
+	o.mu.Unlock()
+	<-time.After(20 * time.Millisecond) // it works
+	o.mu.Lock()
+	o.under[id] = false
+	o.answers[id]++
+	n := o.answers[id]
+	o.mu.Unlock()
+	if n <= o.fails {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	o.ledger.ServeHTTP(w, r)
+}
+
+// heldByOne: nobody dies; retries fall due on three nodes at the same time, which all have
+// seen them in the store meanwhile. Each is made by one of them, once.
+func heldByOne(t *testing.T) {
+	o := &overlaps{ledger: newLedger(), t: t, fails: 2, under: map[string]bool{}, answers: map[string]int{}}
+	url := receive(t, o)
+	c := newCluster(t, 3, endpointsYAML(url)+"        retries: [6s, 6s]\n") // longer than the five seconds in which each node looks
+	for n := range 300 {
+		c.post(o.ledger, n%3, fmt.Sprint("retried-", n))
+	}
+	c.arrived(o.ledger, patience)
+	c.settled()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for id := range o.promised {
+		if o.answers[id] != o.fails+1 {
+			t.Errorf("%s: %d requests", id, o.answers[id])
+		}
+	}
+	if n := query[int](c, "SELECT count(*) FROM deliveries WHERE attempts <> $1", o.fails+1); n != 0 {
+		t.Errorf("%d deliveries have other numbers of attempts than answers were given", n)
+	}
+	took := 0
+	for i, n := range c.nodes {
+		second := strings.Count(n.log.String(), " attempt=2 ")
+		t.Logf("node %d made %d of the second attempts", i, second)
+		if second > 0 {
+			took++
+		}
+	}
+	if took < 2 {
+		t.Error("one node made all retries, so nothing is shown") // the test has to be mended
+	}
 }
 
 // A node that loses its connections answers 503 or waits, and goes on by itself.
 func TestNodesRecoverFromLostConnections(t *testing.T) {
 	t.Parallel()
 	l := newLedger()
-	receiver := httptest.NewServer(l)
-	defer receiver.Close()
-	c := newCluster(t, 2, endpointsYAML(receiver.URL))
+	url := receive(t, l)
+	c := newCluster(t, 2, endpointsYAML(url))
 	stop := make(chan struct{})
 	workers := c.load(l, stop)
 	for range 3 {
@@ -207,11 +245,11 @@ func TestNodesOutliveTheDatabase(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	url := database.Empty(t)
+	at := database.Empty(t)
 	l := newLedger()
-	receiver := httptest.NewServer(l)
-	defer receiver.Close()
-	c := startCluster(t, 2, url, endpointsYAML(receiver.URL))
+	url := receive(t, l)
+	c := prepareCluster(t, 2, at, endpointsYAML(url))
+	c.startAll()
 	stop := make(chan struct{})
 	workers := c.load(l, stop)
 	for range 2 {
@@ -226,54 +264,17 @@ func TestNodesOutliveTheDatabase(t *testing.T) {
 	c.arrived(l, takeover+patience/3)
 }
 
-// healthy waits until all nodes reach the database again.
-func (c *cluster) healthy() {
-	c.t.Helper()
-	end := time.Now().Add(patience)
-	for _, p := range c.nodes {
-		for {
-			res, err := http.Get(p.url + "/health")
-			if err == nil {
-				res.Body.Close()
-				if res.StatusCode == http.StatusOK {
-					break
-				}
-			}
-			if time.Now().After(end) {
-				c.t.Fatalf("a node does not come back\n%s", tail(p.log.String()))
-			}
-			<-time.After(50 * time.Millisecond)
-		}
-	}
-}
-
-// cut ends all connections to the database.
-func (c *cluster) cut() {
-	c.t.Helper()
-	ctx := context.Background()
-	conn, err := pgx.Connect(ctx, c.database)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer conn.Close(ctx)
-	const q = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-	if _, err := conn.Exec(ctx, q); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
 // What one node is told, the others know within a second; what they were not told
 // of yet, they look up.
 func TestNodesFollowEachOther(t *testing.T) {
 	t.Parallel()
 	l := newLedger()
-	receiver := httptest.NewServer(l)
-	defer receiver.Close()
+	url := receive(t, l)
 	c := newCluster(t, 2, "")
 	if status, got := c.ask(0, "POST", "/api/v1/app", `{"name":"a","uid":"a"}`); status != http.StatusCreated {
 		t.Fatalf("%d %v", status, got)
 	}
-	if status, got := c.ask(1, "POST", "/api/v1/app/a/endpoint", `{"url":"`+receiver.URL+`"}`); status != http.StatusCreated {
+	if status, got := c.ask(1, "POST", "/api/v1/app/a/endpoint", `{"url":"`+url+`"}`); status != http.StatusCreated {
 		t.Fatalf("%d %v", status, got)
 	}
 	begun := time.Now()
@@ -314,8 +315,8 @@ func TestNodesFollowEachOther(t *testing.T) {
 	}
 }
 
-// runToEnd runs a command that should end by itself.
-func runToEnd(t *testing.T, env []string, args ...string) (code int, output string) {
+// runToEnd runs a program that should end by itself.
+func runToEnd(t *testing.T, binary string, env []string, args ...string) (code int, output string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -332,7 +333,7 @@ func TestANodeWithAnotherMasterKeyIsRefused(t *testing.T) {
 	for name, env := range map[string][]string{
 		"another key": {"SIGPOST_MASTER_KEY=YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXoxMjM0NTY="}, "no key": nil,
 	} {
-		code, log := runToEnd(t, append(env, "SIGPOST_DATABASE_URL="+c.database), "serve", "--config", config)
+		code, log := runToEnd(t, binary, append(env, "SIGPOST_DATABASE_URL="+c.database), "serve", "--config", config)
 		if code == 0 || !strings.Contains(log, "master") {
 			t.Errorf("%s: exit %d, %s", name, code, log)
 		}

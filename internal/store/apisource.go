@@ -95,7 +95,7 @@ func (s *Store) CreateSource(ctx context.Context, x hook.Source, secrets []hook.
 		if err != nil {
 			return err
 		}
-		x.ID, x.App, x.CreatedAt, x.UpdatedAt = s.writer.keys.Take(now, 1), app.ID, inMS(now), inMS(now)
+		x.ID, x.App, x.CreatedAt, x.UpdatedAt = s.writer.key(now, 1), app.ID, inMS(now), inMS(now)
 		const q = `INSERT INTO sources (id, org_id, app_id, token, managed_by, created_at, updated_at, uid, name, type, provider, settings, metadata, disabled)
 			VALUES (?, ?, ?, ?, 'api', ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 		args := append([]any{x.ID, x.Org, x.App, x.Token.Reveal(), ms(now), ms(now)}, row...)

@@ -43,7 +43,7 @@ func (s *Store) CreateToken(ctx context.Context, t hook.Token) (hook.Token, erro
 			return err
 		}
 		now := time.Now()
-		t.ID, t.CreatedAt = s.writer.keys.Take(now, 1), inMS(now)
+		t.ID, t.CreatedAt = s.writer.key(now, 1), inMS(now)
 		const q = "INSERT INTO tokens (id, org_id, app_id, scope, name, session, settings, hash, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 		return one(tx.ExecContext(ctx, q, t.ID, t.Org, t.App, string(t.Scope), t.Name, t.Session, string(portal), t.Hash[:], ms(now), number(ms(t.ExpiresAt))))
 	})

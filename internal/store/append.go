@@ -72,7 +72,7 @@ func (w *writer) gather(ctx context.Context, u *write, now time.Time) error {
 		w.gatherRequest(a, first, now)
 		return w.gatherDuplicate(ctx, a, first, now)
 	}
-	m.ID = w.keys.Take(now, 1+len(a.Deliveries))
+	m.ID = w.key(now, 1+len(a.Deliveries))
 	m.Fanout = len(a.Deliveries)
 	m.Size = len(m.Body)
 	w.gatherRequest(a, m.ID, now)
@@ -112,7 +112,7 @@ func (w *writer) gatherDuplicate(ctx context.Context, a *hook.Append, first hook
 		return nil
 	}
 	for i := range a.Deliveries {
-		a.Deliveries[i].ID = w.keys.Take(now, 1)
+		a.Deliveries[i].ID = w.key(now, 1)
 		a.Deliveries[i].Trigger = hook.Duplicate
 		w.gatherDelivery(&a.Deliveries[i], first, 1)
 	}

@@ -81,7 +81,7 @@ func (s *Store) addApp(ctx context.Context, tx *sql.Conn, a hook.Application, no
 	if err != nil {
 		return a, err
 	}
-	a.ID, a.CreatedAt, a.UpdatedAt = s.writer.keys.Take(now, 1), inMS(now), inMS(now)
+	a.ID, a.CreatedAt, a.UpdatedAt = s.writer.key(now, 1), inMS(now), inMS(now)
 	const q = "INSERT INTO applications (id, org_id, uid, name, throttle, metadata, hidden, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	return a, one(tx.ExecContext(ctx, q, a.ID, a.Org, text(a.UID), a.Name, a.Throttle, metadata, int(a.Kind), ms(now), ms(now)))
 }

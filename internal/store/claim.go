@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -11,7 +12,8 @@ import (
 )
 
 // Claim takes up to limit due deliveries of one endpoint whose holder is nobody
-// or dead, and holds them for this incarnation. Whoever claims must Record or
+// or dead, and holds them for this incarnation. What a dead one held is due: it was
+// when it was taken, whatever its clock said. Whoever claims must Record or
 // Release each of them. next is when the endpoint's next unclaimed delivery is
 // due: in the past when limit was reached and more wait, zero when none is left.
 func (s *Store) Claim(ctx context.Context, endpoint hook.Key, now time.Time, limit int) (claimed []hook.Delivery, next time.Time, err error) {
@@ -21,7 +23,14 @@ func (s *Store) Claim(ctx context.Context, endpoint hook.Key, now time.Time, lim
 	err = s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
 		claimed, next = nil, time.Time{}
 		for _, holder := range s.claimable {
-			found, after, err := due(ctx, tx, endpoint, holder, now, limit-len(claimed))
+			until := now
+			if holder != 0 {
+				until = time.UnixMilli(math.MaxInt64)
+			}
+			found, after, err := due(ctx, tx, endpoint, holder, until, limit-len(claimed))
+			if holder != 0 && after.After(now) {
+				after = now
+			}
 			if err != nil {
 				return err
 			}
@@ -82,7 +91,8 @@ func (s *Store) hold(ctx context.Context, tx *sql.Conn, claimed []hook.Delivery)
 // DueByEndpoint says for each endpoint with unclaimed deliveries when the first is due.
 func (s *Store) DueByEndpoint(ctx context.Context) (map[hook.Key]time.Time, error) {
 	free, args := s.free()
-	q := "SELECT endpoint_id, min(next_at) FROM " + s.sqlFirstDue() + " WHERE " + free + " GROUP BY endpoint_id"
+	// What a dead node held was due when it was taken.
+	q := "SELECT endpoint_id, min(CASE holder WHEN 0 THEN next_at ELSE 1 END) FROM " + s.sqlFirstDue() + " WHERE " + free + " GROUP BY endpoint_id"
 	rows, err := s.query(ctx, q, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read due deliveries: %w", err)
@@ -237,7 +247,7 @@ func (s *Store) Resend(ctx context.Context, delivery hook.Key, now time.Time) er
 func (s *Store) Deliver(ctx context.Context, d hook.Delivery) (hook.Key, error) {
 	var id hook.Key
 	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		id = s.writer.keys.Take(time.Now(), 1)
+		id = s.writer.key(time.Now(), 1)
 		const q = `INSERT INTO deliveries (id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger, late)
 			VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, 0, 0, ?, 1)`
 		if _, err := tx.ExecContext(ctx, q, id, d.Org, d.Message, d.Endpoint, int(d.State), ms(d.NextAt), ms(d.Since), int(d.Trigger)); err != nil || s.pg == nil {

@@ -110,6 +110,7 @@ type mover struct {
 // changed since the copy began, when the database is not empty, and when
 // the sides differ; then the list says where.
 func CopyToPostgres(ctx context.Context, o CopyOptions) (checks []TableCheck, err error) {
+	ctx = unhurried(ctx)
 	m := &mover{o: o}
 	if m.from, err = openSource(ctx, o); err != nil {
 		return nil, err
@@ -119,6 +120,9 @@ func CopyToPostgres(ctx context.Context, o CopyOptions) (checks []TableCheck, er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.to.Close()) }()
+	if m.from.newer || m.to.newer {
+		return nil, hook.Errorf(hook.CodeConflict, "a newer sigpost wrote the data than this one, which would leave behind what it does not know; copy with the newer version")
+	}
 	if m.hold, err = m.to.write.Conn(ctx); err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
@@ -178,7 +182,7 @@ func (s *Store) openToRead(ctx context.Context, dir, path string) (err error) {
 	if err := checkSQLite(ctx, s.write, path); err != nil {
 		return err
 	}
-	if err := s.migrateSecretly(ctx); err != nil {
+	if err := s.migrateSecretly(ctx, Options{}); err != nil {
 		return err
 	}
 	s.read, err = openSQLite(path, false)

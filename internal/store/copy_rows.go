@@ -49,8 +49,8 @@ const (
 // copiedTables are the tables in an order in which each finds what it refers to.
 func copiedTables(began time.Time) []copiedTable {
 	// What is a fact of the process or of the engine stays where it is.
-	const facts = "name NOT IN ('indexed_messages', 'indexed_deliveries', 'indexed_attempts', 'checked_at', '" + metaCopy +
-		"') AND substr(name, 1, 7) <> '" + copiedPrefix + "'"
+	const facts = "name NOT IN ('indexed_messages', 'indexed_deliveries', 'indexed_attempts', '" + metaOldest + "', '" + metaCopy +
+		"') AND substr(name, 1, 7) <> '" + copiedPrefix + "' AND substr(name, 1, 10) <> '" + checkedAt + "'"
 	return []copiedTable{
 		{name: "meta", where: facts, replace: true},
 		{name: "organizations", key: "id", replace: true},

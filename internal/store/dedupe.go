@@ -88,7 +88,7 @@ func (s *Store) ForgetDedupe(ctx context.Context, now time.Time) (int64, error) 
 		var n int64
 		err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
 			const q = `DELETE FROM dedupe WHERE message_id IN (SELECT message_id FROM dedupe WHERE message_id < ? ORDER BY message_id LIMIT ?)`
-			res, err := tx.ExecContext(ctx, q, hook.KeyAt(now.Add(-hook.DedupeWindow)), forgetStep)
+			res, err := tx.ExecContext(ctx, q, hook.KeyAt(s.keyTime(now).Add(-hook.DedupeWindow)), forgetStep)
 			if err != nil {
 				return err
 			}

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,8 +20,15 @@ import (
 // Everything about SQL that only PostgreSQL does stands in this file: queries
 // are written once, as SQLite takes them, and translated here.
 
-// applicationName tells our connections from others.
+// applicationName begins the name of each of our sessions, and tells them from others.
 const applicationName = "sigpost"
+
+// newSession is a name for all sessions of one process.
+func newSession() string {
+	var b [6]byte
+	rand.Read(b[:])
+	return applicationName + " " + hex.EncodeToString(b[:])
+}
 
 // sessionSettings are those of every connection. Each statement of ours finds its
 // rows by key or index, so scans are off and plans are made with the arguments in
@@ -27,9 +36,12 @@ const applicationName = "sigpost"
 // otherwise be kept: an UPDATE … FROM unnest() then runs at a third of its speed.
 // Explicit joins keep their order, as CROSS JOIN does on SQLite. Compiling costs
 // more than any of these queries.
+//
+// The server gives a client up that is gone without a word, or silent within a
+// transaction, about when others take its node for dead: what it had locked must not
+// outlive that.
 func sessionSettings() map[string]string {
 	return map[string]string{
-		"application_name":                    applicationName,
 		"enable_mergejoin":                    "off",
 		"enable_seqscan":                      "off",
 		"jit":                                 "off",
@@ -37,7 +49,11 @@ func sessionSettings() map[string]string {
 		"plan_cache_mode":                     "force_custom_plan",
 		"work_mem":                            "16MB",
 		"timezone":                            "UTC",
-		"idle_in_transaction_session_timeout": "60s",
+		"idle_in_transaction_session_timeout": "20s",
+		"tcp_keepalives_idle":                 seconds(idle),
+		"tcp_keepalives_interval":             seconds(between),
+		"tcp_keepalives_count":                strconv.Itoa(tries),
+		"tcp_user_timeout":                    strconv.FormatInt(unacknowledged.Milliseconds(), 10),
 	}
 }
 
@@ -226,6 +242,7 @@ const (
 	codeUnique        = "23505"
 	codeSerialization = "40001"
 	codeDeadlock      = "40P01"
+	codeLockTimeout   = "55P03"
 )
 
 // postgresTrouble says whether err lies with the connection or the server, so that
@@ -255,6 +272,14 @@ func crossed(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (e.Code == codeUnique || e.Code == codeSerialization || e.Code == codeDeadlock)
 }
+
+// inTheWay says that others had locked what a migration wanted to lock.
+func inTheWay(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (e.Code == codeDeadlock || e.Code == codeLockTimeout)
+}
+
+func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) }
 
 // interval is a duration as PostgreSQL takes it.
 func interval(d time.Duration) string {

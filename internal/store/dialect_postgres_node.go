@@ -26,7 +26,8 @@ func (p *postgres) claimable() string {
 func (p *postgres) sqlClaim() string {
 	return p.claimable() + `, alive AS (` + p.living() + ` AND id = ?1),
 		due AS (SELECT d.id FROM alive, free, LATERAL (SELECT id, next_at FROM deliveries
-				WHERE state = 1 AND endpoint_id = ?2 AND holder = free.id AND next_at <= ?3 ORDER BY next_at LIMIT ?4 FOR UPDATE SKIP LOCKED) AS d
+				WHERE state = 1 AND endpoint_id = ?2 AND holder = free.id AND next_at <= CASE free.id WHEN 0 THEN ?3 ELSE 9223372036854775807 END
+				ORDER BY next_at LIMIT ?4 FOR UPDATE SKIP LOCKED) AS d
 			ORDER BY d.next_at LIMIT ?4)
 		UPDATE deliveries SET holder = ?1 FROM due WHERE deliveries.id = due.id
 		RETURNING deliveries.id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger`
@@ -34,7 +35,7 @@ func (p *postgres) sqlClaim() string {
 
 // sqlNext is when the first delivery of an endpoint that may be taken is due.
 func (p *postgres) sqlNext() string {
-	return p.claimable() + `SELECT min(d.next_at) FROM free, LATERAL (SELECT next_at FROM deliveries
+	return p.claimable() + `SELECT min(CASE free.id WHEN 0 THEN d.next_at ELSE 1 END) FROM free, LATERAL (SELECT next_at FROM deliveries
 		WHERE state = 1 AND endpoint_id = ? AND holder = free.id ORDER BY next_at LIMIT 1) AS d`
 }
 
@@ -54,21 +55,26 @@ func (p *postgres) sqlTakeNumber() string {
 
 const (
 	sqlAddIncarnation  = "INSERT INTO incarnations (id, node, started_at, seen_at) VALUES (?, ?, ?, now())"
-	sqlNameIncarnation = "UPDATE nodes SET incarnation = ?, seen_at = now(), behind = " + sqlBehind + " WHERE id = ?"
+	sqlNameIncarnation = "UPDATE nodes SET incarnation = ?, seen_at = now(), schema = ?, session = '', behind = " + sqlBehind + " WHERE id = ?"
 	sqlListDead        = "INSERT INTO incarnations (id, node, started_at, seen_at) VALUES (?, ?, ?, '-infinity') ON CONFLICT DO NOTHING"
 	sqlEndIncarnation  = "UPDATE incarnations SET seen_at = '-infinity' WHERE id = ?"
 	sqlGiveNumber      = "UPDATE nodes SET incarnation = 0, seen_at = now() WHERE id = ? AND incarnation = ?"
 )
 
-// sqlBehind is how far a clock is behind the database's, in milliseconds.
+// sqlBehind is how far keys that are made now would be behind the database's clock, in
+// milliseconds: what a beat took to get there, as a rule.
 const sqlBehind = "greatest(0, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) - ?)"
 
-// sqlBeat takes an incarnation, the time of this machine and the number of a node, and
-// gives how many nodes live. It gives nothing when the incarnation is dead already.
+// sqlClock is the database's clock in microseconds.
+const sqlClock = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+
+// sqlBeat takes an incarnation, the time of keys that are made now, the name of this process's
+// sessions and the number of a node. It gives the clock, and how many nodes live; nothing when
+// the incarnation is dead already.
 func (p *postgres) sqlBeat() string {
 	return `WITH seen AS (UPDATE incarnations SET seen_at = now() WHERE id = ? AND seen_at > now() - ` + interval(p.age) + ` RETURNING id)
-		UPDATE nodes SET behind = ` + sqlBehind + `, seen_at = now() FROM seen WHERE nodes.id = ? AND nodes.incarnation = seen.id
-		RETURNING (SELECT count(*) FROM nodes AS n WHERE n.incarnation <> 0 AND n.seen_at > now() - ` + interval(p.age) + `)`
+		UPDATE nodes SET behind = ` + sqlBehind + `, session = ?, seen_at = now() FROM seen WHERE nodes.id = ? AND nodes.incarnation = seen.id
+		RETURNING ` + sqlClock + `, (SELECT count(*) FROM nodes AS n WHERE n.incarnation <> 0 AND n.seen_at > now() - ` + interval(p.age) + `)`
 }
 
 // sqlTakeDuty takes a name and an incarnation.
@@ -99,5 +105,20 @@ const sqlNoIdleEnd = "SET LOCAL idle_in_transaction_session_timeout = 0"
 func (p *postgres) sqlSettled() string {
 	return `SELECT CAST(extract(epoch FROM least(now(), min(xact_start))) * 1000 AS BIGINT) -
 			(SELECT coalesce(max(behind), 0) FROM nodes WHERE seen_at > now() - ` + interval(p.age) + `)
-		FROM pg_stat_activity WHERE datname = current_database() AND application_name = ? AND pid <> pg_backend_pid()`
+		FROM pg_stat_activity WHERE datname = current_database() AND starts_with(application_name, ?) AND pid <> pg_backend_pid()`
 }
+
+// sqlEndSessions ends what nodes that are dead have left under way, and gives their numbers and
+// how many sessions those were. Without pg_stat_activity of all nodes (see sqlSettled) it ends
+// fewer, and what was cut off is waited for.
+func (p *postgres) sqlEndSessions() string {
+	return `SELECT coalesce(string_agg(DISTINCT CAST(n.id AS TEXT), ', '), ''), count(CASE WHEN pg_terminate_backend(a.pid) THEN 1 END)
+		FROM nodes n JOIN pg_stat_activity a ON a.application_name = n.session AND a.datname = current_database() AND a.usename = current_user
+		WHERE n.session <> '' AND n.incarnation <> 0 AND n.seen_at <= now() - ` + interval(p.age)
+}
+
+// sqlLockTimeout, and a number of milliseconds, bounds how long a session waits for a lock.
+const sqlLockTimeout = "SET lock_timeout = "
+
+// sqlLockPatiently lets a transaction wait for its turn, however long.
+const sqlLockPatiently = "SET LOCAL lock_timeout = 0"

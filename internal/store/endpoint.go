@@ -124,7 +124,7 @@ func (s *Store) CreateEndpoint(ctx context.Context, e hook.Endpoint, secret hook
 			return err
 		}
 		now := time.Now()
-		e.ID, e.CreatedAt, e.UpdatedAt = s.writer.keys.Take(now, 1), inMS(now), inMS(now)
+		e.ID, e.CreatedAt, e.UpdatedAt = s.writer.key(now, 1), inMS(now), inMS(now)
 		const q = `INSERT INTO endpoints (id, org_id, app_id, name, managed_by, created_at, updated_at, uid, url, description, settings, headers, metadata, state, reason)
 			VALUES (?, ?, ?, ?, 'api', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 		args := append([]any{e.ID, e.Org, e.App, e.Name, ms(now), ms(now)}, row...)
@@ -260,7 +260,7 @@ func (s *Store) cancelFor(ctx context.Context, endpoint hook.Key) (int64, error)
 func (s *Store) CancelOrphans(ctx context.Context) (int64, error) {
 	const q = `SELECT DISTINCT endpoint_id FROM deliveries WHERE state = 1 AND endpoint_id NOT IN (SELECT id FROM endpoints)
 		UNION SELECT DISTINCT endpoint_id FROM deliveries WHERE state = 5 AND endpoint_id NOT IN (SELECT id FROM endpoints)`
-	gone, err := queryKeys(ctx, s.read, q)
+	gone, err := queryKeys(unhurried(ctx), s.read, q) // it reads the keys of all that is pending
 	if err != nil {
 		return 0, fmt.Errorf("read deliveries of deleted endpoints: %w", err)
 	}

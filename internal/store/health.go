@@ -116,7 +116,7 @@ func (s *Store) BringForward(ctx context.Context, endpoint hook.Key, now time.Ti
 	for total < int64(limit) {
 		step := min(int64(stateStep), int64(limit)-total)
 		start := now.Add(time.Duration(total) * pace)
-		n, err := s.changeState(ctx, sqlForward, ms(start), pace.Milliseconds(), endpoint, ms(end), since, hook.KeyAt(fromMS(from)), step)
+		n, err := s.changeState(ctx, sqlForward, ms(start), pace.Milliseconds(), endpoint, ms(end), since, hook.KeyAt(s.keyTime(fromMS(from))), step)
 		total += n
 		if err != nil {
 			return total, wrap("bring retries forward", err)

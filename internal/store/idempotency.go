@@ -129,7 +129,7 @@ func (w *writer) gatherRequest(a *hook.Append, message hook.Key, now time.Time) 
 	if i == nil {
 		return
 	}
-	x := request{id: w.keys.Take(now, 1), asked: i.Request, message: message}
+	x := request{id: w.key(now, 1), asked: i.Request, message: message}
 	w.freshRequests[i.Hash] = x
 	w.rows.requestArgs = append(w.rows.requestArgs, int64(x.id), int64(a.Message.Org), i.Hash[:], i.Request[:], int64(message), 0)
 }
@@ -204,7 +204,7 @@ func (s *Store) KeepAnswer(ctx context.Context, org hook.Key, i hook.Idempotency
 			}
 			return nil
 		}
-		x := request{id: w.keys.Take(now, 1), asked: i.Request}
+		x := request{id: w.key(now, 1), asked: i.Request}
 		const q = "INSERT INTO idempotency (id, org_id, hash, request, message_id, status, answer) VALUES (?, ?, ?, ?, 0, ?, ?)"
 		if err := one(tx.ExecContext(ctx, q, x.id, org, i.Hash[:], i.Request[:], status, answer)); err != nil {
 			return err
@@ -223,10 +223,10 @@ func (s *Store) KeepAnswer(ctx context.Context, org hook.Key, i hook.Idempotency
 func (s *Store) ForgetIdempotency(ctx context.Context, now time.Time) (int64, error) {
 	if s.pg != nil { // of nodes that died, whose keys never came again
 		const q = "DELETE FROM requests WHERE hash IN (SELECT hash FROM requests WHERE id < ? LIMIT ?)"
-		if _, err := s.inSteps(ctx, "forget requests", q, hook.KeyAt(now.Add(-hook.IdempotencyWindow))); err != nil {
+		if _, err := s.inSteps(ctx, "forget requests", q, hook.KeyAt(s.keyTime(now).Add(-hook.IdempotencyWindow))); err != nil {
 			return 0, err
 		}
 	}
 	const q = `DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency WHERE id < ? ORDER BY id LIMIT ?)`
-	return s.inSteps(ctx, "forget idempotency keys", q, hook.KeyAt(now.Add(-hook.IdempotencyWindow)))
+	return s.inSteps(ctx, "forget idempotency keys", q, hook.KeyAt(s.keyTime(now).Add(-hook.IdempotencyWindow)))
 }

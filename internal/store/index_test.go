@@ -30,7 +30,7 @@ func keepMessages(t *testing.T, s *Store, n int, kind, tag string) (first hook.K
 		return first
 	}
 	inWriter(t, s, func(ctx context.Context, tx *sql.Conn) error {
-		first = s.writer.keys.Take(time.Now(), n)
+		first = s.writer.key(time.Now(), n)
 		_, err := tx.ExecContext(ctx, `WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)
 			INSERT INTO messages (id, org_id, app_id, event_type, rank, received_at, headers, size, fanout, tags)
 			SELECT ? + i, ?, ?, ?, 0, 0, '[]', 0, 0, json_array(?) FROM n`, n, first, DefaultOrg, listApp, kind, tag)
@@ -379,7 +379,7 @@ func TestPendingDeliveriesAreFoundWhetherTheyAreFewOrMany(t *testing.T) {
 		m, _ := delivered(t, s)
 		var first hook.Key
 		inWriter(t, s, func(ctx context.Context, tx *sql.Conn) error {
-			first = s.writer.keys.Take(time.Now(), n)
+			first = s.writer.key(time.Now(), n)
 			_, err := tx.ExecContext(ctx, `WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)
 				INSERT INTO deliveries (id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger, late)
 				SELECT ? + i, ?, ?, ?, 1, 0, 0, 1000000 - i, 0, 0, 0, 0, 1 FROM n`, n, first, DefaultOrg, m.ID, listEndpoint)

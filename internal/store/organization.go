@@ -57,7 +57,7 @@ func (s *Store) CreateOrganization(ctx context.Context, name string) (hook.Organ
 
 func (s *Store) addOrg(ctx context.Context, tx *sql.Conn, o hook.Organization) (hook.Organization, error) {
 	now := time.Now()
-	o.ID, o.CreatedAt = s.writer.keys.Take(now, 1), inMS(now)
+	o.ID, o.CreatedAt = s.writer.key(now, 1), inMS(now)
 	return o, one(tx.ExecContext(ctx, "INSERT INTO organizations (id, name, external_id, created_at) VALUES (?, ?, ?, ?)", o.ID, o.Name, text(o.External), ms(now)))
 }
 

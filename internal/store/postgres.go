@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -41,9 +42,20 @@ const (
 // postgres is what a store has only on PostgreSQL.
 type postgres struct {
 	config *pgx.ConnConfig
-	age    time.Duration // how long after its last beat an incarnation is alive
-	node   atomic.Int32
-	nodes  atomic.Int32 // that lived at the last beat
+	log    *slog.Logger
+	// session is the name of all sessions of this process; empty behind a pooler, whose
+	// sessions are everybody's.
+	session string
+	age     time.Duration // how long after its last beat an incarnation is alive
+	// bound is that of a statement, batch that of a batch of the writer, and lock that of its
+	// wait for a row that another node is writing: longer than any transaction that gets on
+	// takes, and one that the network has cut must not keep more from being
+	// written than what wants the same row.
+	bound, batch, lock time.Duration
+
+	node  atomic.Int32
+	nodes atomic.Int32                 // that lived at the last beat
+	clock atomic.Pointer[clockReading] // of the last beat
 	// doubt says that a connection was lost while something was being held for
 	// this incarnation: it may hold deliveries that nobody has in memory.
 	doubt atomic.Bool
@@ -51,7 +63,6 @@ type postgres struct {
 	// polls says that nodes tell each other through a table; else they listen, by sqlListen.
 	polls     atomic.Bool
 	sqlListen string
-	log       *slog.Logger
 }
 
 // openPostgres connects, brings the schema up to date and begins a new
@@ -66,18 +77,25 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	} else {
 		withSession(config, sessionSettings())
 	}
-	config.RuntimeParams["application_name"] = applicationName // settledEnd looks for it
+	session := newSession()
+	config.RuntimeParams["application_name"] = session // also when the URL says something else: others look for it
+	config.DialFunc = dial
+	bound := cmp.Or(o.bound, statementTime)
 	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = 5 * time.Second
+		config.ConnectTimeout = min(bound, answerTime)
 	}
-	s := &Store{seal: o.Seal, pg: &postgres{config: config, age: aliveFor, sqlListen: sqlListen, log: o.Log}}
+	s := &Store{seal: o.Seal, pg: &postgres{
+		config: config, session: session, age: aliveFor, bound: bound, batch: min(bound, writeTime), lock: bound / 10, sqlListen: sqlListen, log: o.Log,
+	}}
 	s.pg.polls.Store(o.Poll)
 	known := &translations{}
 	reading := config.Copy()
-	if !o.Poll {
+	if o.Poll {
+		s.pg.session = ""
+	} else {
 		reading.RuntimeParams["enable_hashjoin"] = "off" // lists look rows up one by one: a join that reads a whole table first is never right
 	}
-	s.read, s.write = openPool(reading, known, readers), openPool(config, known, writers)
+	s.read, s.write = openPool(reading, known, bound, readers), openPool(config, known, bound, writers)
 	if err := s.openAlone(ctx, o); err != nil {
 		s.closeFiles()
 		if _, ok := errors.AsType[*hook.Error](err); ok {
@@ -121,9 +139,7 @@ func (s *Store) openAlone(ctx context.Context, o Options) error {
 		return fmt.Errorf("wait for other nodes: %w", err)
 	}
 	defer unlock()
-	plain := stdlib.OpenDB(*s.pg.config.Copy()) // the library writes PostgreSQL's own SQL
-	defer plain.Close()
-	if err := migrateFrom(ctx, goose.DialectPostgres, plain, postgresMigrations, "migrations_postgres"); err != nil {
+	if err := s.migrateShared(ctx, o); err != nil {
 		return err
 	}
 	if !o.copying {
@@ -137,14 +153,14 @@ func (s *Store) openAlone(ctx context.Context, o Options) error {
 	if s.ids, err = s.loadIDs(ctx); err != nil {
 		return err
 	}
-	if _, err := s.sealOld(ctx); err != nil {
+	if _, err := s.sealOld(unhurried(ctx)); err != nil {
 		return err
 	}
 	keys, err := s.beginNode(ctx)
 	if err != nil {
 		return err
 	}
-	s.writer = newWriter(o, keys)
+	s.writer = s.newWriter(o, keys)
 	s.writer.pg = &pgWriter{store: s}
 	go s.writer.run()
 	if err := s.Beat(ctx); err != nil { // and see who else is there
@@ -156,11 +172,10 @@ func (s *Store) openAlone(ctx context.Context, o Options) error {
 
 // lockOpening waits until no other node opens the store, and keeps others from it until
 // unlock is called. The lock is a transaction's, which stays on one connection also
-// behind a pooler; it has a connection of its own under another name, so that
-// settledEnd does not wait for it.
+// behind a pooler; it has a connection of its own, and waits for as long as it takes.
 func (s *Store) lockOpening(ctx context.Context) (unlock func(), err error) {
 	config := s.pg.config.Copy()
-	config.RuntimeParams["application_name"] = applicationName + " opening"
+	config.RuntimeParams["application_name"] = "opening " + applicationName // not one of those that settledEnd waits for
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, err
@@ -173,6 +188,23 @@ func (s *Store) lockOpening(ctx context.Context) (unlock func(), err error) {
 		}
 	}
 	return unlock, nil
+}
+
+// migrateShared brings the schema up to date while no other node does, but under those
+// that run. The library writes PostgreSQL's own SQL, and takes its time. A lock on a
+// table that is not had soon is given up, rather than that everybody waits behind it.
+func (s *Store) migrateShared(ctx context.Context, o Options) error {
+	files, err := o.files(postgresMigrations, "migrations_postgres")
+	if err != nil {
+		return err
+	}
+	config := s.pg.config.Copy()
+	if !o.Poll { // a pooler takes no such settings
+		config.RuntimeParams["lock_timeout"] = "10s"
+	}
+	plain := stdlib.OpenDB(*config)
+	defer plain.Close()
+	return s.migrate(ctx, goose.DialectPostgres, plain, files)
 }
 
 // closePostgres hands over at once: what this incarnation holds may be claimed, and

@@ -42,8 +42,9 @@ type postingColumnsOf struct {
 
 // gatherEvents gives the events of a batch their keys and makes columns of them.
 func gatherEvents(w *writer, batch []*write, now time.Time) *eventBatch {
-	b := &eventBatch{oldest: hook.KeyAt(now.Add(-hook.DedupeWindow)), known: map[hook.Hash]int32{}}
-	b.keys.oldest = hook.KeyAt(now.Add(-hook.IdempotencyWindow))
+	at := w.keyTime(now)
+	b := &eventBatch{oldest: hook.KeyAt(at.Add(-hook.DedupeWindow)), known: map[hook.Hash]int32{}}
+	b.keys.oldest = hook.KeyAt(at.Add(-hook.IdempotencyWindow))
 	for _, u := range batch {
 		if u.append == nil {
 			continue
@@ -52,7 +53,7 @@ func gatherEvents(w *writer, batch []*write, now time.Time) *eventBatch {
 		b.units = append(b.units, u)
 		a := u.append
 		a.Repeated, a.Duplicate = false, false
-		a.Message.ID = w.keys.Take(now, 1+len(a.Deliveries))
+		a.Message.ID = w.key(now, 1+len(a.Deliveries))
 		a.Message.Fanout, a.Message.Size = len(a.Deliveries), len(a.Message.Body)
 		if a.Idempotency != nil {
 			b.keys.add(w, n, a, now)

@@ -168,7 +168,7 @@ func TestRecordsLookTheirDeliveriesUpOnPostgreSQL(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	s := openNode(t, server.Database(t))
-	first := s.writer.keys.Take(time.Now(), 10_000)
+	first := s.writer.key(time.Now(), 10_000)
 	const fill = `INSERT INTO deliveries SELECT CAST(? AS BIGINT) + n, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM generate_series(0, 9999) AS n`
 	if _, err := s.write.Exec(fill, first); err != nil {
 		t.Fatal(err)

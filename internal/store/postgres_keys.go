@@ -25,7 +25,7 @@ type keyBatch struct {
 func (b *keyBatch) add(w *writer, n int32, a *hook.Append, now time.Time) {
 	i := a.Idempotency
 	b.n = append(b.n, n)
-	b.ids, b.org, b.message = append(b.ids, int64(w.keys.Take(now, 1))), append(b.org, int64(a.Message.Org)), append(b.message, int64(a.Message.ID))
+	b.ids, b.org, b.message = append(b.ids, int64(w.key(now, 1))), append(b.org, int64(a.Message.Org)), append(b.message, int64(a.Message.ID))
 	b.hash, b.request = append(b.hash, i.Hash[:]), append(b.request, i.Request[:])
 }
 

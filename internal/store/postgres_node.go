@@ -41,6 +41,9 @@ func (s *Store) beginNode(ctx context.Context) (*hook.KeySequence, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.readClock(ctx); err != nil {
+		return nil, err
+	}
 	keys := hook.NewKeySequence(uint8(node), last)
 	incarnation, err := s.addIncarnation(ctx, conn, node, keys)
 	if err != nil {
@@ -67,14 +70,39 @@ func (s *Store) takeNumber(ctx context.Context, conn *sql.Conn) (node int, err e
 	return node, nil
 }
 
+// admitMigration refuses a schema that nodes which live could not work with: oldest is
+// that of the oldest binary which can.
+func (s *Store) admitMigration(ctx context.Context, have, to, oldest int64) error {
+	if s.pg == nil {
+		return nil
+	}
+	built := "schema"
+	if have < schemaOfNodes { // they did not say yet
+		built = "1"
+	}
+	q := "SELECT coalesce(string_agg(CAST(id AS TEXT), ', ' ORDER BY id), '') FROM nodes WHERE incarnation <> 0 AND seen_at > now() - " + interval(s.pg.age) + " AND " + built + " < ?"
+	var alive string
+	if err := s.write.QueryRowContext(ctx, q, oldest).Scan(&alive); err != nil {
+		return fmt.Errorf("look for nodes: %w", err)
+	}
+	if alive == "" {
+		return nil
+	}
+	return hook.Errorf(hook.CodeConflict, "schema %d works with binaries of schema %d and newer, and older nodes run on this database: %s; "+
+		"stop them, or bring them to such a binary first, then start this one again (a node that was killed counts for %v). Nothing was changed", to, oldest, alive, s.pg.age)
+}
+
+// schemaOfNodes is the first schema in which nodes say for which they were built.
+const schemaOfNodes = 2
+
 // addIncarnation makes a new incarnation the one of a node.
 func (s *Store) addIncarnation(ctx context.Context, conn *sql.Conn, node int, keys *hook.KeySequence) (hook.Key, error) {
 	now := time.Now()
-	k := keys.Take(now, 1)
+	k := keys.Take(s.keyTime(now), 1)
 	if _, err := conn.ExecContext(ctx, sqlAddIncarnation, k, node, ms(now)); err != nil {
 		return 0, fmt.Errorf("begin incarnation: %w", err)
 	}
-	if err := one(conn.ExecContext(ctx, sqlNameIncarnation, k, ms(now), node)); err != nil {
+	if err := one(conn.ExecContext(ctx, sqlNameIncarnation, k, s.schema, ms(s.keyTime(now)), node)); err != nil {
 		return 0, fmt.Errorf("begin incarnation: %w", err)
 	}
 	return k, nil
@@ -90,7 +118,9 @@ func (s *Store) Beat(ctx context.Context) error {
 	doubt := s.pg.doubt.Load()
 	if !doubt {
 		var nodes int32
-		err := s.write.QueryRowContext(ctx, s.pg.sqlBeat(), s.Incarnation(), ms(time.Now()), s.pg.node.Load()).Scan(&nodes)
+		now := time.Now()
+		row := s.write.QueryRowContext(ctx, s.pg.sqlBeat(), s.Incarnation(), ms(s.keyTime(now)), s.pg.session, s.pg.node.Load())
+		err := s.pg.read(row, now, &nodes)
 		if err == nil {
 			s.pg.nodes.Store(nodes)
 			return nil
@@ -114,6 +144,14 @@ func (s *Store) begetAgain(ctx context.Context) error {
 	var fresh hook.Key
 	node := int(s.pg.node.Load())
 	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
+		// While it was silent others may have migrated what it would have kept from them.
+		oldest, err := s.oldestSchema(ctx, tx, s.schema)
+		if err != nil {
+			return err
+		}
+		if oldest > s.schema {
+			return hook.Errorf(hook.CodeConflict, "%w: it works with binaries of schema %d and newer, this one is of %d; start a newer version", errOutdated, oldest, s.schema)
+		}
 		own, err := exists(ctx, tx, "SELECT 1 FROM nodes WHERE id = ? AND incarnation = ?", node, old)
 		if err != nil {
 			return err
@@ -125,7 +163,7 @@ func (s *Store) begetAgain(ctx context.Context) error {
 			if node, err = s.takeNumber(ctx, tx); err != nil {
 				return err
 			}
-			s.writer.keys = hook.NewKeySequence(uint8(node), s.writer.keys.Take(time.Now(), 1))
+			s.writer.keys = hook.NewKeySequence(uint8(node), s.writer.key(time.Now(), 1))
 		}
 		// The old one may have been forgotten, and something may still be kept under it:
 		// only what is listed can be claimed from.
@@ -155,9 +193,31 @@ func (s *Store) Nodes() int {
 	return max(1, int(s.pg.nodes.Load()))
 }
 
+// EndSessions ends what nodes that are dead have left under way: a transaction of theirs
+// that the network cut in the middle would keep its rows, or a lock, from those who take
+// over, for as long as the database believes in its connection. Only those that
+// beat once are looked for: a command that opens the store does not. On SQLite there are none.
+func (s *Store) EndSessions(ctx context.Context) error {
+	if s.pg == nil {
+		return nil
+	}
+	var dead string
+	var ended int
+	if err := s.write.QueryRowContext(ctx, s.pg.sqlEndSessions()).Scan(&dead, &ended); err != nil {
+		return fmt.Errorf("end sessions of dead nodes: %w", err)
+	}
+	if ended > 0 {
+		s.pg.log.Warn("sessions of silent nodes ended", "nodes", dead, "sessions", ended)
+	}
+	return nil
+}
+
+var errOutdated = errors.New("the database was migrated while this node was silent")
+
 // RunHeartbeat beats every five seconds until ctx ends, and then returns nil. A beat
-// that fails is tried again; after 20 s without one, others take over. After each
-// beat, beaten is told how many nodes share the store.
+// that fails is tried again; after 20 s without one, others take over. The error is of
+// CodeConflict: this binary cannot work with the database any more. After each beat,
+// beaten is told how many nodes share the store.
 func (s *Store) RunHeartbeat(ctx context.Context, beaten func(nodes int)) error {
 	if s.pg == nil {
 		<-ctx.Done()
@@ -175,12 +235,16 @@ func (s *Store) RunHeartbeat(ctx context.Context, beaten func(nodes int)) error 
 		err := s.Beat(try)
 		if err == nil {
 			beaten(s.Nodes())
-			err = s.dropLeftovers(try)
+			err = errors.Join(s.dropLeftovers(try), s.EndSessions(try))
 		}
 		cancel()
-		if err != nil && ctx.Err() == nil {
-			s.pg.log.Warn("heartbeat failed", "error", err)
+		if err == nil || ctx.Err() != nil {
+			continue
 		}
+		if errors.Is(err, errOutdated) {
+			return err
+		}
+		s.pg.log.Warn("heartbeat failed", "error", err)
 	}
 }
 

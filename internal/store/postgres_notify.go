@@ -86,11 +86,15 @@ func (s *Store) listen(ctx context.Context, heard func(kind string, key hook.Key
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, s.pg.sqlListen); noListen(err) {
+	begin, cancel := context.WithTimeout(ctx, answerTime)
+	_, err = conn.Exec(begin, s.pg.sqlListen)
+	cancel()
+	if noListen(err) {
 		s.pg.log.Warn("the database has no LISTEN; nodes tell each other through a table, as with database_notify: poll", "error", err)
 		s.pg.polls.Store(true)
 		return s.poll(ctx, heard)
-	} else if err != nil {
+	}
+	if err != nil {
 		return err
 	}
 	heard(NotifyLost, 0)
@@ -117,7 +121,7 @@ func (s *Store) listen(ctx context.Context, heard func(kind string, key hook.Key
 }
 
 func tryConn(ctx context.Context, conn *pgx.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	return conn.Ping(ctx)
 }

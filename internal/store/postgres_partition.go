@@ -22,6 +22,7 @@ func (s *Store) EnsurePartitions(ctx context.Context, now time.Time) error {
 	if s.pg == nil {
 		return nil
 	}
+	ctx = unhurried(ctx) // the default partition may have many rows to move
 	day := now.UTC().Truncate(24 * time.Hour)
 	for range partitionDays + 1 {
 		for _, p := range partitionedTables() {

@@ -46,7 +46,7 @@ func (b *settledBatch) add(w *writer, r *hook.Record, now time.Time) {
 		if a.Outcome != hook.OutcomeDelivered {
 			failures++
 		}
-		last = w.keys.Take(now, 1)
+		last = w.key(now, 1)
 		a.ID = last
 	}
 	b.id, b.holder = append(b.id, int64(d.ID)), append(b.holder, int64(d.Holder))

@@ -51,7 +51,7 @@ func (s *Store) tryRequest(ctx context.Context, hash hook.Hash) (try hook.Key, k
 	var taken hook.Key
 	err = s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
 		try, answered = 0, false
-		taken = s.writer.keys.Take(time.Now(), 1)
+		taken = s.writer.key(time.Now(), 1)
 		res, err := tx.ExecContext(ctx, s.pg.sqlTakeRequest(), hash[:], taken, s.Incarnation())
 		if err != nil {
 			return err
@@ -132,7 +132,7 @@ func (s *Store) sharedAnswer(ctx context.Context, db querier, hash hook.Hash) (h
 	var a hook.Answer
 	var request, kept []byte
 	const q = "SELECT request, message_id, status, answer FROM idempotency WHERE hash = ? AND id >= ?"
-	err := db.QueryRowContext(ctx, q, hash[:], hook.KeyAt(time.Now().Add(-hook.IdempotencyWindow))).Scan(&request, &a.Message, &a.Status, &kept)
+	err := db.QueryRowContext(ctx, q, hash[:], hook.KeyAt(s.keyTime(time.Now()).Add(-hook.IdempotencyWindow))).Scan(&request, &a.Message, &a.Status, &kept)
 	if errors.Is(err, sql.ErrNoRows) {
 		return hook.Answer{}, false, nil
 	}
@@ -165,7 +165,7 @@ func (s *Store) keepSharedAnswer(ctx context.Context, org hook.Key, i hook.Idemp
 		const q = `INSERT INTO idempotency AS o (id, org_id, hash, request, message_id, status, answer) VALUES (?, ?, ?, ?, 0, ?, ?)
 			ON CONFLICT (hash) DO UPDATE SET id = excluded.id, org_id = excluded.org_id, request = excluded.request, message_id = 0,
 				status = excluded.status, answer = excluded.answer WHERE o.id < ?`
-		res, err := tx.ExecContext(ctx, q, s.writer.keys.Take(now, 1), org, i.Hash[:], i.Request[:], status, answer, hook.KeyAt(now.Add(-hook.IdempotencyWindow)))
+		res, err := tx.ExecContext(ctx, q, s.writer.key(now, 1), org, i.Hash[:], i.Request[:], status, answer, hook.KeyAt(s.keyTime(now).Add(-hook.IdempotencyWindow)))
 		if err != nil {
 			return err
 		}

@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,8 +68,8 @@ func TestBothEnginesHaveTheSameTablesAndColumns(t *testing.T) {
 	s := openNode(t, server.Database(t))
 	pg := columns(t, s.read, `SELECT c.relname, a.attname, format_type(a.atttypid, NULL), a.attnotnull, false FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 		WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.attnum > 0 AND c.relname <> 'schema_versions'`)
-	for _, own := range []string{"nodes.id", "nodes.incarnation", "nodes.seen_at", "nodes.behind", "incarnations.seen_at", "requests.hash", "requests.id", "requests.holder",
-		"duties.name", "duties.holder", "notices.at", "notices.id", "notices.kind", "notices.key"} {
+	for _, own := range []string{"nodes.id", "nodes.incarnation", "nodes.seen_at", "nodes.behind", "nodes.schema", "nodes.session", "incarnations.seen_at", "requests.hash", "requests.id",
+		"requests.holder", "duties.name", "duties.holder", "notices.at", "notices.id", "notices.kind", "notices.key"} {
 		if pg[own] == "" {
 			t.Errorf("PostgreSQL has no column %s", own)
 		}
@@ -79,47 +81,71 @@ func TestBothEnginesHaveTheSameTablesAndColumns(t *testing.T) {
 	}
 }
 
-func TestTenNodesMayStartAtOnceOnAnEmptyDatabase(t *testing.T) {
-	t.Parallel()
-	url := server.Empty(t)
-	stores := make([]*Store, 10)
-	var wg sync.WaitGroup
-	for i := range stores {
-		wg.Go(func() {
-			s, err := Open(context.Background(), Options{URL: url, Log: slog.New(slog.DiscardHandler)})
-			if err != nil {
-				t.Errorf("node %d: %v", i, err)
-			}
-			stores[i] = s
-		})
-	}
-	wg.Wait()
-	numbers := map[int32]bool{}
-	for _, s := range stores {
-		if s == nil {
-			continue
-		}
-		defer s.Close()
-		numbers[s.pg.node.Load()] = true
-		if s.ids.Public(hook.KindMessage, 5) != stores[0].ids.Public(hook.KindMessage, 5) {
-			t.Error("two nodes have different secrets of ids")
-		}
-	}
-	if len(numbers) != len(stores) {
-		t.Errorf("%d numbers for %d nodes", len(numbers), len(stores))
-	}
+// counted is a log that counts how often something is said.
+type counted struct {
+	slog.Handler
+	what string
+	n    atomic.Int32
 }
 
-func TestOpenRefusesANewerSchemaOnPostgreSQL(t *testing.T) {
-	t.Parallel()
-	url := server.Database(t)
-	s := openNode(t, url)
-	if _, err := s.write.Exec("INSERT INTO schema_versions (version_id, is_applied) VALUES (999, true)"); err != nil {
-		t.Fatal(err)
+func (c *counted) Enabled(context.Context, slog.Level) bool { return true }
+
+func (c *counted) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == c.what {
+		c.n.Add(1)
 	}
-	_, err := Open(context.Background(), Options{URL: url, Log: slog.New(slog.DiscardHandler)})
-	if hook.CodeOf(err) != hook.CodeConflict || !strings.Contains(err.Error(), "newer sigpost") {
-		t.Errorf("error of a newer schema: %v", err)
+	return nil
+}
+
+func TestTenNodesMayStartAtOnceAndOneOfThemMigrates(t *testing.T) {
+	t.Parallel()
+	newest := newestSchema(t)
+	for name, c := range map[string]struct {
+		url      string
+		schema   int
+		migrates int32
+	}{
+		"an empty database":             {server.Empty(t), newest, 1},
+		"one that is up to date":        {server.Database(t), newest, 0},
+		"one that has to be brought up": {server.Database(t), newest + 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := &counted{what: "schema migrated"}
+			o := Options{URL: c.url, Log: slog.New(log)}
+			if c.schema > newest {
+				o.migrations = later(t, postgresMigrations, "migrations_postgres", expands)
+			}
+			stores := make([]*Store, 10)
+			var wg sync.WaitGroup
+			for i := range stores {
+				wg.Go(func() {
+					s, err := Open(context.Background(), o)
+					if err != nil {
+						t.Errorf("node %d: %v", i, err)
+					}
+					stores[i] = s
+				})
+			}
+			wg.Wait()
+			numbers := map[int32]bool{}
+			for _, s := range stores {
+				if s == nil {
+					continue
+				}
+				defer s.Close()
+				numbers[s.pg.node.Load()] = true
+				if s.ids.Public(hook.KindMessage, 5) != stores[0].ids.Public(hook.KindMessage, 5) {
+					t.Error("two nodes have different secrets of ids")
+				}
+			}
+			if len(numbers) != len(stores) {
+				t.Errorf("%d numbers for %d nodes", len(numbers), len(stores))
+			}
+			if n := log.n.Load(); n != c.migrates {
+				t.Errorf("the schema was migrated %d times, %d is right", n, c.migrates)
+			}
+		})
 	}
 }
 
@@ -169,4 +195,21 @@ func TestRowsOfTheDefaultPartitionMoveToTheirDay(t *testing.T) {
 	if _, m := s.Message(ctx, id); hook.CodeOf(m) != hook.CodeNotFound {
 		t.Errorf("a body without a message was read: %v", m)
 	}
+}
+
+// newestSchema is the number of the last migration.
+func newestSchema(t *testing.T) (n int) {
+	t.Helper()
+	files, err := postgresMigrations.ReadDir("migrations_postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		number, err := strconv.Atoi(f.Name()[:4])
+		if err != nil {
+			t.Fatal(err)
+		}
+		n = max(n, number)
+	}
+	return n
 }

@@ -24,7 +24,7 @@ func TestTheStreamWaitsForWhatIsUnderWayOnAnotherNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tx.Rollback()
-	late := hook.KeyAt(time.Now())
+	late := hook.KeyAt(a.keyTime(time.Now()))
 	const q = "INSERT INTO messages (id, org_id, app_id, event_type, rank, received_at, headers, size, fanout) VALUES (?, ?, ?, 't', 0, 0, '[]', 0, 0)"
 	if _, err := tx.Exec(q, late, DefaultOrg, listApp); err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -42,7 +43,7 @@ func (p *pgWriter) try(batch []*write) (err error) {
 }
 
 func (p *pgWriter) once(batch []*write) error {
-	ctx, cancel := context.WithTimeout(context.Background(), writeTime)
+	ctx, cancel := context.WithTimeout(context.Background(), p.store.pg.batch)
 	defer cancel()
 	for _, u := range batch {
 		u.err = nil
@@ -72,12 +73,22 @@ func (p *pgWriter) connect(ctx context.Context) (err error) {
 		if failed != nil {
 			return failed
 		}
-		if err = conn.PingContext(ctx); err == nil {
+		if err = p.prepare(ctx, conn); err == nil {
 			p.conn = conn
 			return nil
 		}
 		conn.Close() // it is broken, and err says how
 	}
+	return err
+}
+
+// prepare tries a connection, and bounds how long it waits for others. Behind a pooler a
+// session's setting would be everybody's.
+func (p *pgWriter) prepare(ctx context.Context, conn *sql.Conn) error {
+	if p.store.pg.session == "" {
+		return conn.PingContext(ctx)
+	}
+	_, err := conn.ExecContext(ctx, sqlLockTimeout+strconv.FormatInt(p.store.pg.lock.Milliseconds(), 10))
 	return err
 }
 
@@ -206,6 +217,9 @@ func (p *pgWriter) others(ctx context.Context, batch []*write) error {
 func (s *Store) oneByOne(ctx context.Context, tx *sql.Conn) error {
 	if s.pg == nil {
 		return nil
+	}
+	if _, err := tx.ExecContext(ctx, sqlLockPatiently); err != nil {
+		return err
 	}
 	_, err := tx.ExecContext(ctx, sqlLock, openLock+2)
 	return err

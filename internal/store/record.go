@@ -43,7 +43,7 @@ func (w *writer) settle(ctx context.Context, r *hook.Record, now time.Time) erro
 		if r.Attempt.Outcome != hook.OutcomeDelivered {
 			failures++
 		}
-		last = w.keys.Take(now, 1)
+		last = w.key(now, 1)
 	}
 	res, err := w.rows.settle.ExecContext(ctx, int(r.State), attempts, failures, ms(r.NextAt), int64(last), int64(d.ID), int64(d.Holder))
 	if err != nil {

@@ -34,7 +34,7 @@ func (s *Store) Reject(ctx context.Context, r *hook.Rejected) error {
 				return err
 			}
 		}
-		r.ID = s.writer.keys.Take(time.Now(), 1)
+		r.ID = s.writer.key(time.Now(), 1)
 		const q = `INSERT INTO rejected (id, org_id, source_id, reason, received_at, remote, method, url, headers, body, size, quarantined, accepted)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`
 		_, err := tx.ExecContext(ctx, q, r.ID, r.Org, r.Source, r.Reason, ms(r.ReceivedAt), r.Remote, r.Method, r.URL, encodeHeaders(r.Headers), blob(r.Body), r.Size, r.Quarantined)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/pressly/goose/v3"
+
 	"github.com/sigpost/sigpost/internal/hook"
 )
 
@@ -101,11 +103,15 @@ func (s *Store) openHeaders(kept []byte) ([]hook.Header, error) {
 // migrateSecretly brings the schema up to date and seals what an older version,
 // or one without a key, left in clear. Meanwhile SQLite overwrites what it
 // deletes, and the log is emptied after: else the clear text would stay on disk.
-func (s *Store) migrateSecretly(ctx context.Context) error {
+func (s *Store) migrateSecretly(ctx context.Context, o Options) error {
+	files, err := o.files(sqliteMigrations, "migrations")
+	if err != nil {
+		return err
+	}
 	if _, err := s.write.ExecContext(ctx, "PRAGMA secure_delete = ON"); err != nil {
 		return fmt.Errorf("overwrite deleted data: %w", err)
 	}
-	if err := migrate(ctx, s.write); err != nil {
+	if err := s.migrate(ctx, goose.DialectSQLite3, s.write, files); err != nil {
 		return err
 	}
 	n, err := s.sealOld(ctx)

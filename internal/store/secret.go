@@ -49,7 +49,7 @@ func (s *Store) addSecret(ctx context.Context, tx *sql.Conn, org, owner hook.Key
 		return err
 	}
 	_, err = tx.ExecContext(ctx, "INSERT INTO secrets (id, org_id, owner_id, value, sealed) VALUES (?, ?, ?, ?, ?)",
-		s.writer.keys.Take(now, 1), org, owner, value, sealed)
+		s.writer.key(now, 1), org, owner, value, sealed)
 	return err
 }
 

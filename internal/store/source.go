@@ -28,7 +28,7 @@ func (s *Store) ApplyFile(ctx context.Context, file []FileSource, prune bool) er
 		if err := s.oneByOne(ctx, tx); err != nil {
 			return err
 		}
-		a := applying{store: s, tx: tx, keys: s.writer.keys, now: time.Now()}
+		a := applying{store: s, tx: tx, now: time.Now()}
 		if err := a.check(ctx, file); err != nil {
 			return err
 		}
@@ -46,7 +46,6 @@ const freed = "gone-"
 type applying struct {
 	store *Store
 	tx    *sql.Conn
-	keys  *hook.KeySequence
 	now   time.Time
 }
 
@@ -116,13 +115,13 @@ func (a *applying) source(ctx context.Context, f FileSource) (app hook.Key, err 
 	if id != 0 {
 		return app, one(a.tx.ExecContext(ctx, "UPDATE sources SET provider = ?, token = ?, disabled = 0, updated_at = ? WHERE id = ?", f.Provider, token, ms(a.now), id))
 	}
-	app = a.keys.Take(a.now, 1)
+	app = a.store.writer.key(a.now, 1)
 	_, err = a.tx.ExecContext(ctx, "INSERT INTO applications (id, org_id, name, hidden, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)", app, DefaultOrg, f.Name, int(hook.AppOfSource), ms(a.now), ms(a.now))
 	if err != nil {
 		return 0, err
 	}
 	_, err = a.tx.ExecContext(ctx, "INSERT INTO sources (id, org_id, app_id, name, provider, token, managed_by, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, 'file', ?, ?)",
-		a.keys.Take(a.now, 1), DefaultOrg, app, f.Name, f.Provider, token, ms(a.now), ms(a.now))
+		a.store.writer.key(a.now, 1), DefaultOrg, app, f.Name, f.Provider, token, ms(a.now), ms(a.now))
 	return app, err
 }
 
@@ -141,7 +140,7 @@ func (a *applying) endpoint(ctx context.Context, app hook.Key, e hook.Endpoint) 
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		_, err = a.tx.ExecContext(ctx, "INSERT INTO endpoints (id, org_id, app_id, name, url, settings, headers, managed_by, state, reason, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, 'file', ?, ?, ?, ?)",
-			a.keys.Take(a.now, 1), DefaultOrg, app, e.Name, e.URL, settings, headers, int(e.State), e.Reason, ms(a.now), ms(a.now))
+			a.store.writer.key(a.now, 1), DefaultOrg, app, e.Name, e.URL, settings, headers, int(e.State), e.Reason, ms(a.now), ms(a.now))
 	case err == nil:
 		err = one(a.tx.ExecContext(ctx, "UPDATE endpoints SET url = ?, settings = ?, headers = ?, state = ?, reason = ?, updated_at = ? WHERE id = ?",
 			e.URL, settings, headers, int(e.State), e.Reason, ms(a.now), id))

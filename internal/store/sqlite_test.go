@@ -3,7 +3,6 @@ package store_test
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"errors"
 	"log/slog"
 	"os"
@@ -82,26 +81,6 @@ func TestOpenRefusesADamagedFileAndLeavesItAsItIs(t *testing.T) {
 				t.Error("the damaged file was changed")
 			}
 		})
-	}
-}
-
-func TestOpenRefusesANewerSchema(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	if err := openDir(t, dir).Close(); err != nil {
-		t.Fatal(err)
-	}
-	db, err := sql.Open("sqlite", filepath.Join(dir, "sigpost.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := db.Exec("INSERT INTO schema_versions (version_id, is_applied) VALUES (999, 1)"); err != nil {
-		t.Fatal(err)
-	}
-	db.Close()
-	_, err = store.Open(context.Background(), store.Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
-	if hook.CodeOf(err) != hook.CodeConflict || !strings.Contains(err.Error(), "newer sigpost") {
-		t.Errorf("error of a newer schema: %v", err)
 	}
 }
 

@@ -27,13 +27,12 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-	"github.com/pressly/goose/v3"
 
 	"github.com/sigpost/sigpost/internal/hook"
 )
 
 //go:embed migrations/*.sql
-var migrations embed.FS
+var sqliteMigrations embed.FS
 
 // DefaultOrg is the organization of everything that the configuration file makes.
 const DefaultOrg hook.Key = 1
@@ -53,13 +52,25 @@ type Options struct {
 	Poll bool
 	// copying opens a database whose copy is not complete.
 	copying bool
-	Log     *slog.Logger
+	// bound is that of a statement on PostgreSQL; 0 is statementTime.
+	bound time.Duration
+	// migrations are others than the binary's own.
+	migrations fs.FS
+	Log        *slog.Logger
 	// Committed is told of each commit: how many rows of work it had and how
 	// long it took. May be nil.
 	Committed func(rows int, took time.Duration)
 	// Seal encrypts secrets, endpoint headers and kept answers. Nil keeps them
 	// in clear, which is for tests.
 	Seal Sealer
+}
+
+// files are the migrations of an engine.
+func (o *Options) files(own embed.FS, dir string) (fs.FS, error) {
+	if o.migrations != nil {
+		return o.migrations, nil
+	}
+	return fs.Sub(own, dir)
 }
 
 // Sealer encrypts what must stay secret at rest. context binds a value to its
@@ -81,6 +92,8 @@ type Store struct {
 	ids         *hook.IDs
 	prepared    prepared     // of read
 	seal        Sealer       // nil: values are kept in clear
+	schema      int64        // that this binary was built for
+	newer       bool         // the data has a newer one
 	incarnation atomic.Int64 // a hook.Key
 	// claimable are the holders whose deliveries this process may take on SQLite:
 	// nobody, and every incarnation before this one.
@@ -131,7 +144,7 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 	if err := checkSQLite(ctx, s.write, path); err != nil {
 		return err
 	}
-	if err := s.migrateSecretly(ctx); err != nil {
+	if err := s.migrateSecretly(ctx, o); err != nil {
 		return err
 	}
 	if s.read, err = openSQLite(path, false); err != nil {
@@ -152,34 +165,6 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 	}
 	s.checkpoints.start(s.writer)
 	return mark(o.Dir)
-}
-
-// migrate brings the schema of SQLite up to date.
-func migrate(ctx context.Context, db *sql.DB) error {
-	return migrateFrom(ctx, goose.DialectSQLite3, db, migrations, "migrations")
-}
-
-// migrateFrom brings the schema up to date, and refuses one from the future.
-func migrateFrom(ctx context.Context, dialect goose.Dialect, db *sql.DB, from fs.FS, dir string) error {
-	files, err := fs.Sub(from, dir)
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(dialect, db, files, goose.WithTableName("schema_versions"))
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	have, want, err := p.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("read schema version: %w", err)
-	}
-	if have > want {
-		return hook.Errorf(hook.CodeConflict, "the data was written by a newer sigpost (schema %d, this one knows %d); start the newer version again, or restore a backup from before it", have, want)
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrate schema: %w", err)
-	}
-	return nil
 }
 
 // explainOpen says what a person can do about a store that does not open.
@@ -345,13 +330,20 @@ func queryKeys(ctx context.Context, db interface {
 	return keys, rows.Err()
 }
 
+// checkedAt is the row, or begins that of a node, that Ping writes.
+const checkedAt = "checked_at"
+
 // Ping says whether the store can be read and written: it does both.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.read.QueryRowContext(ctx, "SELECT 1").Scan(new(int)); err != nil {
 		return fmt.Errorf("read store: %w", err)
 	}
+	row := checkedAt
+	if s.pg != nil { // each its own, so that no node waits for another's
+		row = fmt.Sprint(checkedAt, " ", s.pg.node.Load())
+	}
 	return s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO meta (name, value) VALUES ('checked_at', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", s.fact(ms(time.Now())))
+		_, err := tx.ExecContext(ctx, "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", row, s.fact(ms(time.Now())))
 		return err
 	})
 }

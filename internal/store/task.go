@@ -54,7 +54,7 @@ func (s *Store) BeginTask(ctx context.Context, t hook.Task, allow func(underWay 
 			return err
 		}
 		now := time.Now()
-		t.ID, t.NextAt, t.UpdatedAt = s.writer.keys.Take(now, 1), time.Time{}, inMS(now)
+		t.ID, t.NextAt, t.UpdatedAt = s.writer.key(now, 1), time.Time{}, inMS(now)
 		const q = "INSERT INTO tasks (id, org_id, kind, status, input, cursor, data, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 		return one(tx.ExecContext(ctx, q, t.ID, t.Org, string(t.Kind), string(t.Status), string(t.Input), t.Cursor, string(t.Data), ms(now)))
 	})

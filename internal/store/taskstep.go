@@ -111,7 +111,7 @@ func (s *Store) addLate(ctx context.Context, tx *sql.Conn, list []hook.Delivery)
 	if len(list) == 0 {
 		return 0, nil
 	}
-	first := s.writer.keys.Take(time.Now(), len(list))
+	first := s.writer.key(time.Now(), len(list))
 	q := late(list, first)
 	made, err := queryKeys(ctx, tx, q.text, q.args...)
 	if err != nil || s.pg == nil || len(made) == 0 {

@@ -48,6 +48,7 @@ type writer struct {
 	closing  chan struct{}
 	finished chan struct{}
 	keys     *hook.KeySequence
+	keyTime  func(now time.Time) time.Time
 	seen     *seen
 	requests *requests
 	// Of the running transaction, not yet in seen and requests.
@@ -81,7 +82,7 @@ func (s *Store) startWriter(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("connect writer: %w", err)
 	}
-	w := newWriter(o, hook.NewKeySequence(o.Node, last))
+	w := s.newWriter(o, hook.NewKeySequence(o.Node, last))
 	w.conn, w.seen, w.requests = conn, seen, requests
 	if w.disk, err = newDisk(w, filepath.Join(o.Dir, databaseName)); err != nil {
 		return err
@@ -101,12 +102,16 @@ func (s *Store) startWriter(ctx context.Context, o Options) error {
 	return nil
 }
 
-func newWriter(o Options, keys *hook.KeySequence) *writer {
+// key gives the first of n consecutive keys.
+func (w *writer) key(now time.Time, n int) hook.Key { return w.keys.Take(w.keyTime(now), n) }
+
+func (s *Store) newWriter(o Options, keys *hook.KeySequence) *writer {
 	return &writer{
 		queue:     make(chan *write, queueLength),
 		closing:   make(chan struct{}),
 		finished:  make(chan struct{}),
 		keys:      keys,
+		keyTime:   s.keyTime,
 		log:       o.Log,
 		committed: o.Committed,
 		wrote:     make(chan struct{}, 1),
@@ -224,8 +229,8 @@ func sizeOf(batch []*write) (bytes int) {
 }
 
 // transact commits the batch, and answers those who wait when it is on disk. When one unit
-// spoils it, each is tried alone, so that nobody fails for another's fault. It returns what
-// became the batch, which on SQLite may have grown.
+// spoils it, each is tried alone, so that nobody fails for another's fault, but not for longer than writeTime. It returns
+// what became the batch, which on SQLite may have grown.
 func (w *writer) transact(batch []*write) []*write {
 	start := time.Now()
 	var err error
@@ -242,6 +247,10 @@ func (w *writer) transact(batch []*write) []*write {
 			w.disk.drain() // or others would join them
 		}
 		for i := range batch {
+			if time.Since(start) > writeTime {
+				batch[i].err = err
+				continue
+			}
 			if err := w.alone(batch[i : i+1]); err != nil {
 				batch[i].err = err
 			}

@@ -1,6 +1,8 @@
 -- How endpoints have been doing: a row for each that has failed, written when that
 -- changes and at most once a second, never for each attempt. Times are milliseconds,
 -- 0 is none.
+--
+-- sigpost: works with 2
 
 -- +goose Up
 

@@ -1,5 +1,7 @@
 -- What was told of endpoints and sources, so that it is told once, whichever node
 -- notices it, and again when whoever was to tell it could not.
+--
+-- sigpost: works with 2
 
 -- +goose Up
 

@@ -1,6 +1,8 @@
 -- How far the payloads of an application were deleted because of their age: the key
 -- before which there are none. Messages and attempts need no mark, for their
 -- postings go with them.
+--
+-- sigpost: works with 2
 
 -- +goose Up
 

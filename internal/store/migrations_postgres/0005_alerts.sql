@@ -1,4 +1,6 @@
 -- See migrations/0005_alerts.sql.
+--
+-- sigpost: works with 2
 
 -- +goose Up
 

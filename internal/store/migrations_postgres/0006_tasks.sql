@@ -1,4 +1,6 @@
 -- Tasks have a pace, and can be paused.
+--
+-- sigpost: works with 2
 
 -- +goose Up
 

@@ -1,5 +1,7 @@
 -- How far the payloads of an application were deleted because of their age (see
 -- ../migrations).
+--
+-- sigpost: works with 2
 
 -- +goose Up
 

@@ -34,6 +34,7 @@ func Run(t *testing.T, open Opener) {
 		{"RecordRefusesAnotherHolder", recordRefuses},
 		{"ClaimTakesOnlyWhatIsDueAndFree", claimDue},
 		{"ClaimTakesTheWorkOfTheDead", claimDead},
+		{"WhatTheDeadHeldIsDueWhateverTheClock", claimAhead},
 		{"HeldDeliveriesAreReleasedAtAPace", heldReleased},
 		{"ResendBeginsANewWindow", resend},
 		{"OneBadUnitSpoilsNoOther", oneBadUnit},
@@ -324,6 +325,36 @@ func claimDead(t *testing.T, open Opener) {
 	must(t, err)
 	if len(due) != 1 || len(claimed) != 1 || claimed[0].Holder != s.Incarnation() || s.Incarnation() <= dead {
 		t.Errorf("what a dead incarnation held was not claimed: due %v, claimed %+v", due, claimed)
+	}
+}
+
+// claimAhead: what the dead held was due by their clock, which may have been ahead.
+func claimAhead(t *testing.T, open Opener) {
+	s := open(t, t.Name())
+	held, free := event(3, s.Incarnation()), event(1, 0)
+	ahead := time.Now().Add(time.Minute).Truncate(time.Millisecond)
+	for _, a := range []*hook.Append{held, free} {
+		for i := range a.Deliveries {
+			a.Deliveries[i].Endpoint, a.Deliveries[i].NextAt = endpoint, ahead
+		}
+		mustAppend(t, s, a)
+	}
+	must(t, s.Close())
+	s = open(t, t.Name())
+	due, err := s.DueByEndpoint(ctx)
+	must(t, err)
+	if at, ok := due[endpoint]; !ok || at.After(time.Now()) {
+		t.Errorf("what the dead held is due at %v", at)
+	}
+	claimed, next, err := s.Claim(ctx, endpoint, time.Now(), 2)
+	must(t, err)
+	if len(claimed) != 2 || next.IsZero() || next.After(time.Now()) {
+		t.Errorf("claimed %+v, the next is due at %v", claimed, next)
+	}
+	claimed, next, err = s.Claim(ctx, endpoint, time.Now(), 10)
+	must(t, err)
+	if len(claimed) != 1 || claimed[0].Message != held.Message.ID || !next.Equal(ahead) {
+		t.Errorf("claimed %+v, the next is due at %v; what nobody held is due at %v", claimed, next, ahead)
 	}
 }
 
