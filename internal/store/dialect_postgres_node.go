@@ -122,3 +122,12 @@ const sqlLockTimeout = "SET lock_timeout = "
 
 // sqlLockPatiently lets a transaction wait for its turn, however long.
 const sqlLockPatiently = "SET LOCAL lock_timeout = 0"
+
+// sqlOlderNodes takes a schema, and gives the numbers of the nodes that live and were built for
+// an older one; built is where it says for which.
+func (p *postgres) sqlOlderNodes(built string) string {
+	return "SELECT coalesce(string_agg(CAST(id AS TEXT), ', ' ORDER BY id), '') FROM nodes WHERE incarnation <> 0 AND seen_at > now() - " + interval(p.age) + " AND " + built + " < ?"
+}
+
+// sqlLockSetting bounds how long the statements of a migration wait for a lock.
+const sqlLockSetting = "lock_timeout"

@@ -163,7 +163,7 @@ func (s *Store) openAlone(ctx context.Context, o Options) error {
 	s.writer = s.newWriter(o, keys)
 	s.writer.pg = &pgWriter{store: s}
 	go s.writer.run()
-	if err := s.Beat(ctx); err != nil { // and see who else is there
+	if err := s.beatAs(ctx, ""); err != nil { // and see who else is there
 		s.writer.stop()
 		return err
 	}
@@ -200,7 +200,7 @@ func (s *Store) migrateShared(ctx context.Context, o Options) error {
 	}
 	config := s.pg.config.Copy()
 	if !o.Poll { // a pooler takes no such settings
-		config.RuntimeParams["lock_timeout"] = "10s"
+		config.RuntimeParams[sqlLockSetting] = "10s"
 	}
 	plain := stdlib.OpenDB(*config)
 	defer plain.Close()

@@ -80,9 +80,8 @@ func (s *Store) admitMigration(ctx context.Context, have, to, oldest int64) erro
 	if have < schemaOfNodes { // they did not say yet
 		built = "1"
 	}
-	q := "SELECT coalesce(string_agg(CAST(id AS TEXT), ', ' ORDER BY id), '') FROM nodes WHERE incarnation <> 0 AND seen_at > now() - " + interval(s.pg.age) + " AND " + built + " < ?"
 	var alive string
-	if err := s.write.QueryRowContext(ctx, q, oldest).Scan(&alive); err != nil {
+	if err := s.write.QueryRowContext(ctx, s.pg.sqlOlderNodes(built), oldest).Scan(&alive); err != nil {
 		return fmt.Errorf("look for nodes: %w", err)
 	}
 	if alive == "" {
@@ -115,11 +114,17 @@ func (s *Store) Beat(ctx context.Context) error {
 	if s.pg == nil {
 		return nil
 	}
+	return s.beatAs(ctx, s.pg.session)
+}
+
+// beatAs is Beat with the name of the sessions that others end when this node is dead. A process
+// that has only opened the store says none: it may be a command that does not beat.
+func (s *Store) beatAs(ctx context.Context, session string) error {
 	doubt := s.pg.doubt.Load()
 	if !doubt {
 		var nodes int32
 		now := time.Now()
-		row := s.write.QueryRowContext(ctx, s.pg.sqlBeat(), s.Incarnation(), ms(s.keyTime(now)), s.pg.session, s.pg.node.Load())
+		row := s.write.QueryRowContext(ctx, s.pg.sqlBeat(), s.Incarnation(), ms(s.keyTime(now)), session, s.pg.node.Load())
 		err := s.pg.read(row, now, &nodes)
 		if err == nil {
 			s.pg.nodes.Store(nodes)
