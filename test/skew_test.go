@@ -48,7 +48,7 @@ func (s *skewedReceiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	switch {
 	case r.URL.Path == "/patient", r.URL.Path == "/flaky" && first:
-		w.WriteHeader(http.StatusInternalServerError)
+		w.WriteHeader(http.StatusConflict) // which speaks of the message, so no breaker holds the others back
 	case r.URL.Path == "/flaky":
 	default:
 		s.holdup.ServeHTTP(w, r)
