@@ -370,19 +370,6 @@ func (w *world) set(e hook.Endpoint, state hook.EndpointState) hook.Endpoint {
 	return e
 }
 
-// isTold waits until the runner has told of a task that ended.
-func (w *world) isTold(want hook.Task) {
-	w.t.Helper()
-	select {
-	case t := <-w.told:
-		if t.ID != want.ID || t.Status != want.Status || string(t.Data) != string(want.Data) {
-			w.t.Errorf("told of %+v, not of %+v", t, want)
-		}
-	case <-time.After(20 * time.Second):
-		w.t.Error("nobody was told")
-	}
-}
-
 // lately is a range that has every message of a test.
 func lately(e hook.Endpoint) hook.EndpointTask {
 	return hook.EndpointTask{App: e.App, Endpoint: e.ID, Since: time.Now().Add(-time.Hour), Until: time.Now().Add(time.Hour)}
