@@ -22,7 +22,7 @@ type eventBatch struct {
 	id, org, app, occurred, rank, received, size, expires  []int64
 	kind, event, family, subjects, headers, channels, tags []string
 	hash, body                                             [][]byte
-	twin, redeliver                                        []bool
+	twin, redeliver, final                                 []bool
 
 	deliveries deliveryColumnsOf
 	postings   postingColumnsOf
@@ -30,8 +30,8 @@ type eventBatch struct {
 }
 
 type deliveryColumnsOf struct {
-	n, state, attempts, failures                 []int32
-	id, org, endpoint, next, since, holder, last []int64
+	n, state, attempts, failures                       []int32
+	id, org, endpoint, next, since, holder, last, lane []int64
 }
 
 type postingColumnsOf struct {
@@ -75,7 +75,7 @@ func (b *eventBatch) queue(pipe *pgx.Batch) {
 	pipe.Queue(sqlAppend, b.n, b.id, b.org, b.app, b.kind, b.event, b.family, b.subjects, b.occurred, b.rank, b.received, b.headers, b.size, b.fanout,
 		b.channels, b.tags, b.expires, b.hash, b.twin, b.redeliver, int64(b.oldest), b.body,
 		d.n, d.id, d.org, d.endpoint, d.state, d.attempts, d.failures, d.next, d.since, d.holder, d.last,
-		p.n, p.owner, p.term, p.id, p.ofMessage).Query(b.read)
+		p.n, p.owner, p.term, p.id, p.ofMessage, b.final, d.lane).Query(b.read)
 }
 
 // read takes in which units were known: all others are new.
@@ -105,7 +105,7 @@ func (b *eventBatch) add(n int32, u *write) {
 	b.occurred, b.received, b.expires = append(b.occurred, ms(m.OccurredAt)), append(b.received, ms(m.ReceivedAt)), append(b.expires, ms(m.ExpiresAt))
 	b.rank, b.size = append(b.rank, int64(m.Rank)), append(b.size, int64(m.Size))
 	b.body = append(b.body, blob(m.Body))
-	b.redeliver = append(b.redeliver, a.Redeliver)
+	b.redeliver, b.final = append(b.redeliver, a.Redeliver), append(b.final, m.Final)
 	b.addHash(n, a.Hash)
 	b.addPostings(n, m)
 	delivered := term(termDelivery)
@@ -118,6 +118,7 @@ func (b *eventBatch) add(n int32, u *write) {
 		d.id, d.org, d.endpoint = append(d.id, int64(x.ID)), append(d.org, int64(x.Org)), append(d.endpoint, int64(x.Endpoint))
 		d.next, d.since = append(d.next, ms(x.NextAt)), append(d.since, ms(x.Since))
 		d.holder, d.last = append(d.holder, int64(x.Holder)), append(d.last, int64(x.LastAttempt))
+		d.lane = append(d.lane, x.Lane)
 		b.postings.add(n, posting{x.Endpoint, delivered, x.ID}, false)
 	}
 }
@@ -159,25 +160,25 @@ func (c *postingColumnsOf) add(n int32, p posting, ofMessage bool) {
 // crosswise. A twin is not the first in this batch with its hash.
 const sqlAppend = `WITH u AS (SELECT * FROM unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
 		$9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::bigint[], $14::integer[], $15::text[], $16::text[], $17::bigint[], $18::bytea[],
-		$19::boolean[], $20::boolean[])
+		$19::boolean[], $20::boolean[], $39::boolean[])
 	AS u (n, id, org_id, app_id, event_type, event_id, family, subjects, occurred_at, rank, received_at, headers, size, fanout, channels, tags, expires_at,
-		hash, twin, redeliver)),
+		hash, twin, redeliver, final)),
 claimed AS (INSERT INTO dedupe AS o (hash, message_id, org_id) SELECT hash, id, org_id FROM u WHERE hash IS NOT NULL AND NOT twin ORDER BY hash
 	ON CONFLICT (hash) DO UPDATE SET message_id = CASE WHEN o.message_id < $21 THEN excluded.message_id ELSE o.message_id END
 	RETURNING hash, message_id),
 known AS (SELECT u.n, u.id, u.org_id, u.received_at, u.redeliver, coalesce(c.message_id, u.id) AS first, u.twin OR coalesce(c.message_id, u.id) <> u.id AS again
 	FROM u LEFT JOIN claimed c ON c.hash = u.hash),
-kept AS (INSERT INTO messages (id, org_id, app_id, event_type, event_id, family, subjects, occurred_at, rank, received_at, headers, size, fanout, channels, tags, expires_at)
+kept AS (INSERT INTO messages (id, org_id, app_id, event_type, event_id, family, subjects, occurred_at, rank, received_at, headers, size, fanout, channels, tags, expires_at, final)
 	SELECT u.id, u.org_id, app_id, event_type, nullif(event_id, ''), nullif(family, ''), nullif(subjects, ''), nullif(occurred_at, 0), rank, u.received_at, headers, size,
-		fanout, nullif(channels, ''), nullif(tags, ''), nullif(expires_at, 0)
+		fanout, nullif(channels, ''), nullif(tags, ''), nullif(expires_at, 0), CASE WHEN final THEN 1 ELSE 0 END
 	FROM u JOIN known k ON k.n = u.n WHERE NOT k.again),
 body AS (INSERT INTO bodies (message_id, org_id, body)
 	SELECT k.id, k.org_id, b.body FROM unnest($1::integer[], $22::bytea[]) AS b (n, body) JOIN known k ON k.n = b.n WHERE NOT k.again),
-delivery AS (INSERT INTO deliveries (id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger, late)
+delivery AS (INSERT INTO deliveries (id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger, late, lane)
 	SELECT d.id, d.org_id, k.first, d.endpoint_id, d.state, d.attempts, d.failures, d.next_at, d.since, d.holder, d.last_attempt,
-		CASE WHEN k.again THEN 2 ELSE 0 END, CASE WHEN k.again THEN 1 ELSE 0 END
+		CASE WHEN k.again THEN 2 ELSE 0 END, CASE WHEN k.again THEN 1 ELSE 0 END, d.lane
 	FROM unnest($23::integer[], $24::bigint[], $25::bigint[], $26::bigint[], $27::integer[], $28::integer[], $29::integer[], $30::bigint[], $31::bigint[],
-		$32::bigint[], $33::bigint[]) AS d (n, id, org_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt)
+		$32::bigint[], $33::bigint[], $40::bigint[]) AS d (n, id, org_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, lane)
 	JOIN known k ON k.n = d.n WHERE k.redeliver OR NOT k.again),
 posting AS (INSERT INTO postings (owner_id, term, id)
 	SELECT p.owner_id, p.term, p.id FROM unnest($34::integer[], $35::bigint[], $36::bigint[], $37::bigint[], $38::boolean[]) AS p (n, owner_id, term, id, of_message)

@@ -50,7 +50,7 @@ func (p *postgres) sqlClaim() string {
 				WHERE state = 1 AND endpoint_id = ?2 AND holder = free.id AND next_at <= ?3 ORDER BY next_at LIMIT ?4 FOR UPDATE SKIP LOCKED) AS d
 			ORDER BY d.next_at LIMIT ?4)
 		UPDATE deliveries SET holder = ?1 FROM due WHERE deliveries.id = due.id
-		RETURNING deliveries.id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger`
+		RETURNING deliveries.id, ` + deliveryRest
 }
 
 // sqlNext is when the first delivery of an endpoint that may be taken is due.

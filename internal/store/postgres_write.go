@@ -47,11 +47,13 @@ func (p *pgWriter) once(batch []*write) error {
 	for _, u := range batch {
 		u.err = nil
 	}
+	p.store.writer.forget()
 	if err := p.connect(ctx); err != nil {
 		return storeError("connect", fmt.Errorf("%w: %w", errLost, err))
 	}
 	err := p.write(ctx, batch)
 	if err == nil {
+		p.store.writer.tell()
 		return nil
 	}
 	if p.clear() {
@@ -133,18 +135,20 @@ func (p *pgWriter) close() error {
 	return err
 }
 
-// write sends the batch: at once when nothing in it needs an answer before the next.
+// write sends the batch: at once when nothing in it needs an answer before the next,
+// as idempotency keys, lanes and units with statements of their own do.
 func (p *pgWriter) write(ctx context.Context, batch []*write) error {
 	w := p.store.writer
 	now := time.Now()
 	events := gatherEvents(w, batch, now)
 	settled := gatherSettled(w, batch, now)
+	lanes := p.touched(events, batch)
 	others := false
 	for _, u := range batch {
 		others = others || u.other != nil
 	}
 	var pipe pgx.Batch
-	open := others || len(events.keys.ids) > 0
+	open := others || len(events.keys.ids) > 0 || lanes != nil
 	if open {
 		pipe.Queue("BEGIN")
 	}
@@ -156,14 +160,19 @@ func (p *pgWriter) write(ctx context.Context, batch []*write) error {
 		pipe = pgx.Batch{}
 	}
 	events.queue(&pipe)
+	lanes.lock(&pipe)
 	for _, round := range settled {
 		round.queue(&pipe)
 	}
+	lanes.read(&pipe)
 	if err := p.send(ctx, &pipe); err != nil {
 		return err
 	}
 	if !open {
 		return nil
+	}
+	if err := lanes.advance(ctx, events, batch, now); err != nil {
+		return err
 	}
 	if err := p.send(ctx, events.correctKeys()); err != nil {
 		return err

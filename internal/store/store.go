@@ -53,6 +53,10 @@ type Options struct {
 	// Committed is told of each commit: how many rows of work it had and how
 	// long it took. May be nil.
 	Committed func(rows int, took time.Duration)
+	// Due is told, after the commit, of a delivery whose turn it is in its lane and that
+	// nobody has in memory: its endpoint, and when it is due. It must not wait for the
+	// store. May be nil; whoever claims finds it a little later then.
+	Due func(endpoint hook.Key, at time.Time)
 	// Seal encrypts secrets, endpoint headers and kept answers. Nil keeps them
 	// in clear, which is for tests.
 	Seal Sealer

@@ -52,14 +52,19 @@ type writer struct {
 	// Of the running transaction, not yet in seen and requests.
 	fresh         map[hook.Hash]hook.Key
 	freshRequests map[hook.Hash]request
+	lanes         laneBatch
+	after         []func() // what is told when it is committed
 
-	rows      rowWriters
-	begin     *sql.Stmt
-	commit    *sql.Stmt
-	pg        *pgWriter // nil on SQLite, which has all of the above
-	log       *slog.Logger
-	committed func(rows int, took time.Duration)
-	wrote     chan struct{} // something was, since the checkpointer looked
+	rows        rowWriters
+	begin       *sql.Stmt
+	commit      *sql.Stmt
+	pg          *pgWriter            // nil on SQLite, which has all of the above
+	incarnation hook.Key             // on SQLite, where it is the only one
+	stmts       map[string]*sql.Stmt // those that are prepared when they are needed
+	log         *slog.Logger
+	committed   func(rows int, took time.Duration)
+	due         func(endpoint hook.Key, at time.Time)
+	wrote       chan struct{} // something was, since the checkpointer looked
 }
 
 func (s *Store) startWriter(ctx context.Context, o Options) error {
@@ -80,7 +85,7 @@ func (s *Store) startWriter(ctx context.Context, o Options) error {
 		return fmt.Errorf("connect writer: %w", err)
 	}
 	w := newWriter(o, hook.NewKeySequence(o.Node, last))
-	w.conn, w.seen, w.requests = conn, seen, requests
+	w.conn, w.seen, w.requests, w.incarnation = conn, seen, requests, s.Incarnation()
 	w.fresh, w.freshRequests = map[hook.Hash]hook.Key{}, map[hook.Hash]request{}
 	s.writer = w
 	if w.begin, err = conn.PrepareContext(ctx, "BEGIN IMMEDIATE"); err != nil {
@@ -104,6 +109,7 @@ func newWriter(o Options, keys *hook.KeySequence) *writer {
 		keys:      keys,
 		log:       o.Log,
 		committed: o.Committed,
+		due:       o.Due,
 		wrote:     make(chan struct{}, 1),
 	}
 }
@@ -250,6 +256,8 @@ func (w *writer) try(batch []*write) (err error) {
 	ctx := context.Background() // never cut a transaction short
 	clear(w.fresh)
 	clear(w.freshRequests)
+	w.lanes = laneBatch{}
+	w.forget()
 	for _, u := range batch {
 		u.err = nil
 	}
@@ -268,6 +276,9 @@ func (w *writer) try(batch []*write) (err error) {
 	}
 	if err := w.recordAll(ctx, batch); err != nil {
 		return storeError("record", err)
+	}
+	if err := w.advanceAll(ctx); err != nil {
+		return storeError("advance lanes", err)
 	}
 	for _, u := range batch {
 		if u.other == nil {
@@ -288,11 +299,42 @@ func (w *writer) try(batch []*write) (err error) {
 	for hash, x := range w.freshRequests {
 		w.requests.add(hash, x)
 	}
+	w.tell()
 	select {
 	case w.wrote <- struct{}{}:
 	default:
 	}
 	return nil
+}
+
+// prepared is a statement, which is prepared the first time.
+func (w *writer) prepared(ctx context.Context, text string) (*sql.Stmt, error) {
+	if s := w.stmts[text]; s != nil {
+		return s, nil
+	}
+	s, err := w.conn.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, fmt.Errorf("prepare: %w", err)
+	}
+	if w.stmts == nil {
+		w.stmts = map[string]*sql.Stmt{}
+	}
+	w.stmts[text] = s
+	return s, nil
+}
+
+// tell says what a transaction did that is committed now.
+func (w *writer) tell() {
+	for _, f := range w.after {
+		f()
+	}
+	w.forget()
+}
+
+// forget drops what is to be told: it did not happen.
+func (w *writer) forget() {
+	clear(w.after)
+	w.after = w.after[:0]
 }
 
 // refused says that a unit decided against writing. Units decide before they write.
