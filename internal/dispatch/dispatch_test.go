@@ -48,15 +48,16 @@ func status(code int) *hook.Attempt {
 
 func start(t *testing.T, dir string, wrap func(dispatch.Store) dispatch.Store) *rig {
 	t.Helper()
-	s, err := store.Open(ctx, store.Options{Dir: dir, Log: quiet})
+	r := &rig{t: t, ended: make(chan struct{})}
+	s, err := store.Open(ctx, store.Options{Dir: dir, Log: quiet, Due: func(e hook.Key, at time.Time) { r.dispatch.Due(e, at) }})
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.store = s
 	var seen dispatch.Store = s
 	if wrap != nil {
 		seen = wrap(s)
 	}
-	r := &rig{t: t, store: s, ended: make(chan struct{})}
 	r.dispatch = dispatch.New(dispatch.Options{Store: seen, Log: quiet, Observe: func(*dispatch.Target, *hook.Message, *hook.Record) {}})
 	r.pipeline = pipeline.New(s, r.dispatch, func(*hook.Message) {})
 	run, stop := context.WithCancel(ctx)
