@@ -141,13 +141,13 @@ func (o *Order) Check() (part string, err error) {
 	case named && !kindOfSubject.MatchString(kind):
 		return "order", Errorf(CodeInvalid, "names the kind %q; a kind is up to 64 lower-case letters, digits, - and _, beginning with a letter", kind)
 	case o.Window != 0 && !o.ByOccurrence:
-		return "order_window", Errorf(CodeInvalid, "counts only where order_by is occurrence; set that, or leave it out")
+		return "order_window", Errorf(CodeInvalid, "counts only where the order is that of occurrence; ask for that, or leave it out")
 	case o.Window != 0 && (o.Window < MinOrderWindow || o.Window > MaxOrderWindow):
 		return "order_window", Errorf(CodeInvalid, "is %s; it is between %s and %s", o.Window, MinOrderWindow, MaxOrderWindow)
 	case o.OnPoison != "" && o.OnPoison != PoisonBlock && o.OnPoison != PoisonSkip && o.OnPoison != PoisonPark:
 		return "on_poison", Errorf(CodeInvalid, "is %q; it is block, skip or park", o.OnPoison)
 	case o.PoisonAfter != 0 && o.Tries() == 0:
-		return "poison_after", Errorf(CodeInvalid, "counts only where on_poison is skip or park; set that, or leave it out")
+		return "poison_after", Errorf(CodeInvalid, "counts only where what fails is skipped or parked; ask for that, or leave it out")
 	case o.PoisonAfter < 0 || o.PoisonAfter > MaxPoisonAfter:
 		return "poison_after", Errorf(CodeInvalid, "is %d; it is between 1 and %d", o.PoisonAfter, MaxPoisonAfter)
 	case o.By != "":

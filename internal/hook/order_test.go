@@ -92,7 +92,7 @@ func TestWhatIsWrongWithAnOrder(t *testing.T) {
 		{Order{By: "subject", Window: time.Second}, "order_window", "occurrence"},
 		{Order{By: "subject", ByOccurrence: true, Window: time.Millisecond}, "order_window", "between 1s and 1h0m0s"},
 		{Order{By: "subject", OnPoison: "drop"}, "on_poison", "block, skip or park"},
-		{Order{By: "subject", PoisonAfter: 3}, "poison_after", "skip or park"},
+		{Order{By: "subject", PoisonAfter: 3}, "poison_after", "skipped or parked"},
 		{Order{By: "subject", OnPoison: PoisonPark, PoisonAfter: 101}, "poison_after", "between 1 and 100"},
 		{Order{ByOccurrence: true}, "order_by", "needs an order"},
 		{Order{LatestOnly: true}, "latest_only", "needs an order"},

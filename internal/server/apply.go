@@ -71,7 +71,7 @@ func fileSources(cfg *config.Config, providers *provider.Set) ([]store.FileSourc
 
 func fileEndpoint(c *config.Endpoint, providers *provider.Set) (hook.Endpoint, error) {
 	e := hook.Endpoint{
-		Name: endpointName(c), URL: c.URL, EventTypes: c.EventTypes, Timeout: c.Timeout, Concurrency: c.Concurrency, Schedule: c.Retries, OfSource: true,
+		Name: endpointName(c), URL: c.URL, EventTypes: c.EventTypes, Timeout: c.Timeout, Concurrency: c.Concurrency, Schedule: c.Retries, Order: c.Ordering(), OfSource: true,
 	}
 	for name, value := range c.Headers {
 		e.Headers = append(e.Headers, hook.Header{Name: name, Value: value})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -160,6 +161,22 @@ func (s *Server) CheckPolicy(name string) error {
 	}
 	if p.Send == nil {
 		return hook.Errorf(hook.CodeInvalid, "it is not known how %s delivers; leave policy out", name)
+	}
+	return nil
+}
+
+// CheckSubject says whether events of a provider name subjects of a kind.
+func (s *Server) CheckSubject(name, kind string) error {
+	p, err := s.builder.Load().providers.Lookup(name)
+	if err != nil {
+		return err
+	}
+	kinds := p.SubjectKinds()
+	switch {
+	case len(kinds) == 0:
+		return hook.Errorf(hook.CodeInvalid, "events of %s name no subject; leave it out", name)
+	case kind != "" && !slices.Contains(kinds, kind):
+		return hook.Errorf(hook.CodeInvalid, "events of %s name no subject of the kind %q; there are %s", name, kind, strings.Join(kinds, ", "))
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func (r *Runner) sendAgain(ctx context.Context, t *hook.Task, in *hook.EndpointT
 	}
 	err := r.Store.Resend(ctx, d.ID, now)
 	if hook.CodeOf(err) == hook.CodeConflict {
-		return false, nil // it is being attempted, which is as good
+		return false, nil // it is being attempted or waits for its turn, which is as good
 	}
 	return err == nil, err
 }
@@ -174,7 +174,8 @@ func (r *Runner) replayMissing(ctx context.Context, t *hook.Task) (bool, error) 
 	return keep(t, next, data)
 }
 
-// deliverMissing gives a message to an endpoint that wants it and never had it.
+// deliverMissing gives a message to an endpoint that wants it and never had it; one that is
+// ordered gets it after what waits already.
 func (r *Runner) deliverMissing(ctx context.Context, e *hook.Endpoint, m *hook.Message, now time.Time) (bool, error) {
 	if !e.Wants(m.Type, m.Channels) {
 		return false, nil
@@ -186,7 +187,7 @@ func (r *Runner) deliverMissing(ctx context.Context, e *hook.Endpoint, m *hook.M
 	if has, err := r.hasBody(ctx, e.App, m.ID); err != nil || !has {
 		return false, err
 	}
-	d := hook.Delivery{Org: m.Org, Message: m.ID, Endpoint: e.ID, State: hook.Pending, NextAt: now, Since: now, Trigger: hook.Manual}
+	d := hook.Delivery{Org: m.Org, Message: m.ID, Endpoint: e.ID, State: hook.Pending, NextAt: now, Since: now, Trigger: hook.Manual, Lane: e.Order.Lane(m.Subjects)}
 	if e.State != hook.Enabled {
 		d.State = hook.Held
 	}

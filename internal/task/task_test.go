@@ -87,6 +87,39 @@ func TestReplayMissingDeliversWhatTheEndpointWantsAndNeverHad(t *testing.T) {
 	}
 }
 
+// An ordered endpoint gets what it missed one after another, and what waits is not sent
+// beside it.
+func TestReplayKeepsTheOrderOfAnEndpoint(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	had, e := w.endpoint(w.app), w.endpoint(w.app)
+	e.Order = hook.Order{By: "subject"}
+	if _, err := w.UpdateEndpoint(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	var missed []hook.Message
+	for range 3 {
+		missed = append(missed, w.message(w.app, hook.Message{Event: hook.Event{Subjects: []hook.Subject{{Kind: "user", ID: "u"}}}}, hook.Delivered, had))
+	}
+	if got := w.finish(hook.TaskReplayMissing, lately(e)); got != `{"messagesSent":3}` {
+		t.Errorf("replay gives %s", got)
+	}
+	for i, want := range []hook.DeliveryState{hook.Pending, hook.Waiting, hook.Waiting} {
+		if got := w.states(missed[i], e); !slices.Equal(got, []hook.DeliveryState{want}) {
+			t.Errorf("message %d is %d, %d is right", i, got, want)
+		}
+	}
+	again := lately(e)
+	again.States = []hook.DeliveryState{hook.Pending, hook.Waiting}
+	again.Since, again.Until = again.Since.Add(-time.Hour), again.Until.Add(time.Hour)
+	w.finish(hook.TaskBulkReplay, again)
+	for _, m := range missed[1:] {
+		if got := w.states(m, e); !slices.Equal(got, []hook.DeliveryState{hook.Waiting}) {
+			t.Errorf("sent again what waits: %d", got)
+		}
+	}
+}
+
 func TestBulkReplayFilters(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
