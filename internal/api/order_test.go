@@ -91,7 +91,7 @@ func newLane(t *testing.T, status int, fields map[string]any) *lane {
 	return l
 }
 
-func (l *lane) send1(id string) string {
+func (l *lane) keep(id string) string {
 	l.t.Helper()
 	return l.message(l.app, fmt.Sprintf(`{"eventType":"order.paid","eventId":%q,"payload":{},"subjects":[{"kind":"customer","id":"c-1"}]}`, id))
 }
@@ -118,9 +118,9 @@ func says(t *testing.T, d map[string]any, pattern string) {
 func TestWhatWaitsSaysForWhat(t *testing.T) {
 	t.Parallel()
 	l := newLane(t, 500, nil)
-	first := l.send1("1")
+	first := l.keep("1")
 	eventually(t, "the first has failed", func() bool { return l.delivery(first)["attempts"] == 1.0 })
-	second := l.send1("2")
+	second := l.keep("2")
 	head, waits := l.delivery(first), l.delivery(second)
 	expect(t, "what waits", waits, map[string]any{"state": "pending", "attempts": 0, "waitsFor": head["id"], "nextAttempt": nil, "until": nil})
 	says(t, waits, `^waits for its turn: blocked by dlv_\w{27} \(`+first+`\) of customer c-1, which failed once: attempt 2 at 20`)
@@ -134,7 +134,7 @@ func TestWhatWaitsSaysForWhat(t *testing.T) {
 	l.must(http.StatusNoContent, "POST", fmt.Sprintf("/api/v1/app/%s/msg/%s/delivery/%s/cancel", l.app, first, head["id"]), nil)
 	eventually(t, "the second is sent", func() bool { return l.delivery(second)["attempts"] == 1.0 })
 
-	third := l.send1("3")
+	third := l.keep("3")
 	l.must(http.StatusOK, "PATCH", "/api/v1/app/"+l.app+"/endpoint/"+l.endpoint, `{"paused":true}`)
 	l.becomes(second, "held")
 	says(t, l.delivery(third), `^waits for its turn: behind dlv_\w{27} \(`+second+`\) of customer c-1: held: the endpoint is paused by hand$`)
@@ -143,7 +143,7 @@ func TestWhatWaitsSaysForWhat(t *testing.T) {
 func TestWhatIsSkippedOrParkedSaysSo(t *testing.T) {
 	t.Parallel()
 	l := newLane(t, 500, map[string]any{"onPoison": "skip", "poisonAfter": 1})
-	first := l.send1("1")
+	first := l.keep("1")
 	d := l.becomes(first, "failed")
 	expect(t, "skipped", d, map[string]any{"poison": "skipped", "attempts": 1})
 	says(t, d, `^nothing: skipped after 1 attempt, so that those behind it go out; resend to try again$`)
@@ -151,7 +151,7 @@ func TestWhatIsSkippedOrParkedSaysSo(t *testing.T) {
 		t.Errorf("the reason is %q", reason)
 	}
 	l.must(http.StatusOK, "PATCH", "/api/v1/app/"+l.app+"/endpoint/"+l.endpoint, `{"onPoison":"park","poisonAfter":1}`)
-	second := l.send1("2")
+	second := l.keep("2")
 	eventually(t, "it is parked", func() bool { return l.delivery(second)["poison"] == "parked" })
 	says(t, l.delivery(second), `^parked after 1 attempt, so that those behind it go out: attempt 2 at 20`)
 }
@@ -172,4 +172,32 @@ func TestWhatWasSupersededSaysByWhat(t *testing.T) {
 	}
 	l.must(http.StatusAccepted, "POST", "/api/v1/app/"+l.app+"/msg/"+old+"/endpoint/"+l.endpoint+"/resend", nil)
 	expect(t, "sent again", l.delivery(old), map[string]any{"supersededBy": nil, "state": "pending"})
+}
+
+// A message that goes out after a newer state of it was accepted says so.
+func TestWhatIsSentAfterANewerStateSaysThatItIsStale(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	app, rec := h.app("stale"), h.receiver(http.StatusOK)
+	endpoint, _ := h.subscribe(app, map[string]any{"url": rec.URL})
+	state := func(id string, at int) string {
+		return h.accept(app, hook.Event{Type: "s", ID: id, Family: "f", Subjects: subjects("customer", "c-1"), OccurredAt: time.Unix(1_700_000_000+int64(at), 0)})
+	}
+	header := func() string { return rec.next(t).header.Get("Sigpost-Stale") }
+	first := state("1", 10)
+	if got := header(); got != "" {
+		t.Errorf("the first says %q", got)
+	}
+	state("2", 20)
+	if got := header(); got != "" {
+		t.Errorf("the newest says %q", got)
+	}
+	h.must(http.StatusAccepted, "POST", "/api/v1/app/"+app+"/msg/"+first+"/endpoint/"+endpoint+"/resend", nil)
+	if got := header(); got != "true" {
+		t.Errorf("the first, sent again, says %q", got)
+	}
+	state("3", 15)
+	if got := header(); got != "true" {
+		t.Errorf("one that comes late says %q", got)
+	}
 }

@@ -128,6 +128,16 @@ func (s *Server) OrgChanged(ctx context.Context, org hook.Key) error {
 // Due says that deliveries of an endpoint became due.
 func (s *Server) Due(endpoint hook.Key, at time.Time) { s.dispatch.Due(endpoint, at) }
 
+// stale says whether a newer state than a message has been accepted. Where that cannot be
+// found out, the message goes out as one that is not known to be stale.
+func (s *Server) stale(ctx context.Context, m *hook.Message) bool {
+	newer, err := s.store.Newer(ctx, m)
+	if err != nil && ctx.Err() == nil {
+		s.o.Log.Warn("not known whether a message is stale", "message", s.store.IDs().Public(hook.KindMessage, m.ID), "error", err)
+	}
+	return newer
+}
+
 // TaskAdded wakes who works on tasks, on whichever node.
 func (s *Server) TaskAdded() {
 	s.tasks.Wake()

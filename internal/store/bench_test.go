@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"testing"
@@ -35,7 +36,7 @@ func BenchmarkAppendAndRecord(b *testing.B) {
 func appendAndRecord(b *testing.B, s *Store) {
 	ctx := context.Background()
 	body := make([]byte, 1024)
-	var failed atomic.Int64
+	var failed, sessions atomic.Int64
 	b.SetParallelism(32) // times GOMAXPROCS
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
@@ -43,7 +44,7 @@ func appendAndRecord(b *testing.B, s *Store) {
 			now := time.Now()
 			a := &hook.Append{
 				Message: hook.Message{Org: DefaultOrg, App: 2, Event: hook.Event{Type: "veriff.decision.approved", Family: "veriff.decision",
-					Subjects: []hook.Subject{{Kind: "session", ID: "12df6045-3846-3e45-946a-14fa6136d78b"}}, OccurredAt: now}, ReceivedAt: now,
+					Subjects: []hook.Subject{{Kind: "session", ID: fmt.Sprintf("12df6045-3846-3e45-946a-%012d", sessions.Add(1))}}, OccurredAt: now}, ReceivedAt: now,
 					Headers: []hook.Header{{Name: "Content-Type", Value: "application/json"}, {Name: "X-Hmac-Signature", Value: "01fa3ded011bfce75672c99877a6cc1cf7aeaeda0ccb6b43fc21b60f595063c2"}}, Body: body},
 				Deliveries: []hook.Delivery{{Org: DefaultOrg, Endpoint: 1 << 40, State: hook.Pending, NextAt: now, Since: now, Holder: s.Incarnation()}},
 			}

@@ -43,7 +43,7 @@ func queriesOfLists() map[string][]query {
 	}
 	legs("subject", subjectLegs(1, hook.Subject{Kind: "k", ID: "i"}, some, some)...)
 	for _, text := range []string{
-		sqlMessages + "m.id IN (?, ?)", sqlMessagesWithBodies + "m.id IN (?, ?)", sqlSearchBody, sqlNewEvent, sqlIndexedEvent,
+		sqlMessages + "m.id IN (?, ?)", sqlMessagesWithBodies + "m.id IN (?, ?)", sqlSearchBody, sqlNewEvent, sqlIndexedEvent, sqlNewestOf, sqlStatesOf + "id IN (?, ?)", sqlUnindexedStatesOf,
 		sqlDeliveries + "id IN (?, ?)", sqlDeliveries + "id = ?", sqlCountSomePending, sqlCountSomeWaiting, sqlAttempts + "a.id IN (?, ?)", sqlChains,
 		sqlOldestMessage, sqlOldestDelivery, sqlOldestAttempt,
 		sqlMessagesAfter, sqlDeliveriesAfter, sqlAttemptsAfter, sqlMessageAt, sqlDeliveryAt, sqlAttemptAt,

@@ -78,9 +78,11 @@ type Store struct {
 	writer      *writer
 	checkpoints *checkpointer
 	pg          *postgres // nil on SQLite
+	newestOf    *sql.Stmt // sqlNewestOf
 	ids         *hook.IDs
 	seal        Sealer       // nil: values are kept in clear
 	incarnation atomic.Int64 // a hook.Key
+	indexedTo   atomic.Int64 // the hook.Key up to which messages are indexed, on SQLite
 	// claimable are the holders whose deliveries this process may take on SQLite:
 	// nobody, and every incarnation before this one.
 	claimable []hook.Key
@@ -140,6 +142,9 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	if err := s.begin(ctx, o); err != nil {
+		return err
+	}
+	if err := s.prepareReads(ctx); err != nil {
 		return err
 	}
 	s.checkpoints, err = newCheckpointer(path, o.Log)
@@ -332,8 +337,11 @@ func queryKeys(ctx context.Context, db interface {
 	if err != nil {
 		return nil, err
 	}
+	return scanKeys(rows)
+}
+
+func scanKeys(rows *sql.Rows) (keys []hook.Key, err error) {
 	defer rows.Close()
-	var keys []hook.Key
 	for rows.Next() {
 		var k hook.Key
 		if err := rows.Scan(&k); err != nil {

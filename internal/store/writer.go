@@ -49,6 +49,7 @@ type writer struct {
 	keys     *hook.KeySequence
 	seen     *seen
 	requests *requests
+	recent   *recent
 	// Of the running transaction, not yet in seen and requests.
 	fresh         map[hook.Hash]hook.Key
 	freshRequests map[hook.Hash]request
@@ -80,12 +81,20 @@ func (s *Store) startWriter(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	mark, err := s.messagesIndexed(ctx)
+	if err != nil {
+		return err
+	}
+	recent, err := loadRecent(ctx, s.read, mark)
+	if err != nil {
+		return err
+	}
 	conn, err := s.write.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("connect writer: %w", err)
 	}
 	w := newWriter(o, hook.NewKeySequence(o.Node, last))
-	w.conn, w.seen, w.requests, w.incarnation = conn, seen, requests, s.Incarnation()
+	w.conn, w.seen, w.requests, w.recent, w.incarnation = conn, seen, requests, recent, s.Incarnation()
 	w.fresh, w.freshRequests = map[hook.Hash]hook.Key{}, map[hook.Hash]request{}
 	s.writer = w
 	if w.begin, err = conn.PrepareContext(ctx, "BEGIN IMMEDIATE"); err != nil {
@@ -299,6 +308,7 @@ func (w *writer) try(batch []*write) (err error) {
 	for hash, x := range w.freshRequests {
 		w.requests.add(hash, x)
 	}
+	w.remember(batch)
 	w.tell()
 	select {
 	case w.wrote <- struct{}{}:
@@ -321,6 +331,15 @@ func (w *writer) prepared(ctx context.Context, text string) (*sql.Stmt, error) {
 	}
 	w.stmts[text] = s
 	return s, nil
+}
+
+// remember takes the states in that were kept.
+func (w *writer) remember(batch []*write) {
+	for _, u := range batch {
+		if a := u.append; a != nil && u.err == nil && !a.Repeated && !a.Duplicate {
+			w.recent.add(&a.Message)
+		}
+	}
 }
 
 // tell says what a transaction did that is committed now.

@@ -74,6 +74,7 @@ func Run(t *testing.T, open Opener) {
 		{"ListsBySubjectAndEventIDFindIndexedAndNew", listsBySubject},
 		{"ListsAreTheSameBeforeAndAfterIndexAndRestart", listsAfterRestart},
 		{"StatisticsCountIndexedAndNew", statistics},
+		{"ANewerStateMakesAMessageStale", stale},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
