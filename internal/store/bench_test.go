@@ -66,3 +66,50 @@ func appendAndRecord(b *testing.B, s *Store) {
 		b.Fatalf("%d failed", failed.Load())
 	}
 }
+
+// BenchmarkLanes is the work of the store for one event of a lane of its own, and for one
+// of a lane that hundreds share: it is appended, and claimed or given on, and recorded.
+func BenchmarkLanes(b *testing.B) {
+	for name, sessions := range map[string]int64{"Own": 1 << 40, "Shared": 8} {
+		b.Run("SQLite"+name, func(b *testing.B) { appendAndDrain(b, open(b), sessions) })
+		b.Run("PostgreSQL"+name, func(b *testing.B) { appendAndDrain(b, openNode(b, server.Database(b)), sessions) })
+	}
+}
+
+func appendAndDrain(b *testing.B, s *Store, sessions int64) {
+	ctx := context.Background()
+	var n atomic.Int64
+	b.SetParallelism(32)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			a := inLane(fmt.Sprint(n.Add(1)%sessions), nodeEndpoint)
+			a.Message.Body = make([]byte, 1024)
+			if err := s.Append(ctx, a); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	for sent := 0; sent < b.N; {
+		next, _, err := s.Claim(ctx, nodeEndpoint, time.Now().Add(time.Minute), 256)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for len(next) > 0 {
+			var records []*hook.Record
+			for _, d := range next {
+				records = append(records, &hook.Record{Delivery: d, State: hook.Delivered, Attempt: &hook.Attempt{Number: 1, At: time.Now(), Outcome: hook.OutcomeDelivered, Status: 200}})
+			}
+			if err := s.Record(ctx, records); err != nil {
+				b.Fatal(err)
+			}
+			next = nil
+			for _, r := range records {
+				sent++
+				if r.Next != nil {
+					next = append(next, *r.Next)
+				}
+			}
+		}
+	}
+}
