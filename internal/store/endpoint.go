@@ -277,10 +277,16 @@ func (s *Store) cancelSome(ctx context.Context, which string, endpoint hook.Key)
 		if err != nil {
 			return err
 		}
-		return s.leaving(ctx, tx, ordered, func() error {
+		err = s.leaving(ctx, tx, ordered, func() error {
 			_, err := tx.ExecContext(ctx, "UPDATE deliveries SET state = 4, holder = 0 WHERE state IN (1, 5, 6) AND "+these, args...)
 			return err
 		})
+		if err != nil || len(ordered) == n {
+			return err
+		}
+		// A turn without a delivery that waits was left by an older version.
+		_, err = tx.ExecContext(ctx, "DELETE FROM turns WHERE endpoint_id = ? AND "+these, append([]any{endpoint}, args...)...)
+		return err
 	})
 	return n, err
 }
