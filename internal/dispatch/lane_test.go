@@ -90,6 +90,8 @@ func (l *line) end(m *hook.Message) {
 }
 
 func (l *line) of(session string) (list []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, g := range l.got {
 		if g[:1] == session {
 			list = append(list, g)
@@ -127,9 +129,11 @@ func TestALaneKeepsItsOrderAndOthersGoOn(t *testing.T) {
 		}
 		time.Sleep(time.Duration(each) * 100 * time.Millisecond)
 		synctest.Wait()
+		l.mu.Lock()
 		if len(delivered) != (sessions-1)*each {
 			t.Errorf("beside the slow lane %d were delivered, %d are right: %v", len(delivered), (sessions-1)*each, delivered)
 		}
+		l.mu.Unlock()
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if l.twin.Load() {
@@ -330,7 +334,7 @@ func TestLanesOutliveAPauseAndARestart(t *testing.T) {
 		fine := r.ordered(hook.Order{}, func(_ context.Context, m *hook.Message, _ *hook.Delivery) *hook.Attempt {
 			l.begin(m)
 			defer l.end(m)
-			if string(m.Body) == "1" && len(l.got) == 2 {
+			if string(m.Body) == "1" && len(l.of("a")) == 2 {
 				return status(500) // the pause comes now
 			}
 			return status(200)
