@@ -32,7 +32,7 @@ lint: ## run go vet, and staticcheck at its pinned version
 STATICCHECK = v0.8.2
 
 docs: ## write the generated documents again
-	$(GO) test ./internal/provider -run Docs -update
+	$(GO) test ./internal/provider -run Documentation -update
 	$(GO) test ./internal/api -run Document -update
 
 bench: ## measure against the baselines; takes about ten minutes

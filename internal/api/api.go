@@ -93,6 +93,9 @@ type Runtime interface {
 	CheckURL(url string, untrusted bool) error
 	// CheckPolicy says whether there is a provider with this way to deliver.
 	CheckPolicy(provider string) error
+	// CheckSubject says whether events of a provider name subjects of a kind; of any
+	// kind when that is empty.
+	CheckSubject(provider, kind string) error
 	// EndpointSecret checks a secret for a scheme (empty: Standard Webhooks) and
 	// returns it; an empty secret makes one.
 	EndpointSecret(scheme string, secret hook.Secret) (hook.Secret, error)

@@ -98,7 +98,7 @@ func deliveryStatus(d *hook.Delivery, expanded bool, now time.Time) int {
 	case expanded && sending(d, now):
 		return statusSending
 	}
-	return statusPending // held ones as well: they wait, too
+	return statusPending // held ones and those that wait for their turn as well
 }
 
 // sending says that a process has a delivery, for an attempt that is due.

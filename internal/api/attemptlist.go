@@ -264,7 +264,7 @@ func statesOf(status int) []hook.DeliveryState {
 	case statusSuccess:
 		return []hook.DeliveryState{hook.Delivered}
 	case statusPending:
-		return []hook.DeliveryState{hook.Pending, hook.Held}
+		return []hook.DeliveryState{hook.Pending, hook.Waiting, hook.Held}
 	case statusSending:
 		return []hook.DeliveryState{hook.Pending}
 	case statusFail:

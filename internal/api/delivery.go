@@ -21,6 +21,10 @@ type DeliveryOut struct {
 	LastAttempt *DeliveryAttemptOut `json:"lastAttempt,omitempty"`
 	Until       *time.Time          `json:"until,omitempty" nullable:"true" doc:"When a pending delivery is given up"`
 	Next        string              `json:"next" doc:"What happens next, in words"`
+	// Of an endpoint whose messages are ordered.
+	WaitsFor     *string `json:"waitsFor,omitempty" doc:"The delivery after which it is its turn"`
+	SupersededBy *string `json:"supersededBy,omitempty" doc:"The message whose newer state took its place"`
+	Poison       *string `json:"poison,omitempty" enum:"skipped,parked" doc:"It left the order after too many failures"`
 }
 
 // DeliveryAttemptOut is the newest attempt of a delivery.
@@ -72,14 +76,14 @@ func (a *API) listDeliveries(ctx context.Context, in *struct {
 	}
 	out, now := make([]DeliveryOut, len(keys)), time.Now()
 	for i, k := range keys {
-		if out[i], err = a.deliveryOut(ctx, found[k], endpoints, now); err != nil {
+		if out[i], err = a.deliveryOut(ctx, &m, found[k], endpoints, now); err != nil {
 			return nil, err
 		}
 	}
 	return listOut(a, hook.KindDelivery, out, keys, next, in.ListIn, back), nil
 }
 
-func (a *API) deliveryOut(ctx context.Context, d *hook.Delivery, endpoints map[hook.Key]hook.Endpoint, now time.Time) (DeliveryOut, error) {
+func (a *API) deliveryOut(ctx context.Context, m *hook.Message, d *hook.Delivery, endpoints map[hook.Key]hook.Endpoint, now time.Time) (DeliveryOut, error) {
 	e, there := endpoints[d.Endpoint]
 	if !there {
 		e = hook.Endpoint{State: hook.Disabled, Reason: "it was deleted"}
@@ -89,13 +93,16 @@ func (a *API) deliveryOut(ctx context.Context, d *hook.Delivery, endpoints map[h
 		NextAttempt: nextAttempt(d),
 	}
 	var h hook.Health
-	var err error
 	if d.State == hook.Pending && there {
+		var err error
 		if h, err = a.Store.Health(ctx, d.Endpoint); err != nil {
 			return out, err
 		}
 	}
 	out.Next = nextStep(d, &e, &h, now)
+	if err := a.orderOf(ctx, m, d, &e, now, &out); err != nil {
+		return out, err
+	}
 	if d.State == hook.Pending {
 		window := hook.RetryWindow
 		if e.Window > 0 {
@@ -121,6 +128,9 @@ func nextStep(d *hook.Delivery, e *hook.Endpoint, h *hook.Health, now time.Time)
 	case hook.Delivered:
 		return "nothing: delivered"
 	case hook.Failed:
+		if d.Poison == hook.Skipped {
+			return fmt.Sprintf("nothing: skipped after %s, so that those behind it go out; resend to try again", counted(d.Attempts))
+		}
 		return fmt.Sprintf("nothing: given up after %s; resend to try again", counted(d.Attempts))
 	case hook.Canceled:
 		return "nothing: canceled; resend to try again"
@@ -137,7 +147,11 @@ func nextStep(d *hook.Delivery, e *hook.Endpoint, h *hook.Health, now time.Time)
 	case !d.NextAt.After(now):
 		return fmt.Sprintf("attempt %d is due now", d.Attempts+1)
 	}
-	return fmt.Sprintf("attempt %d at %s", d.Attempts+1, when(d.NextAt).Format(time.RFC3339))
+	at := fmt.Sprintf("attempt %d at %s", d.Attempts+1, when(d.NextAt).Format(time.RFC3339))
+	if d.Poison == hook.Parked {
+		return "parked after " + counted(d.Attempts) + ", so that those behind it go out: " + at
+	}
+	return at
 }
 
 func counted(attempts int) string {

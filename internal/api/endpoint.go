@@ -38,10 +38,10 @@ type EndpointExtension struct {
 	EventTypePatterns []string      `json:"eventTypePatterns,omitempty" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.*]+$" doc:"Event types with * as a wildcard, instead of eventTypes"`
 	Signature         *SignatureIn  `json:"signature,omitempty" doc:"Sign as another provider does"`
 	Policy            *string       `json:"policy,omitempty" maxLength:"64" doc:"Deliver as this provider does"`
-	Order             *string       `json:"order,omitempty" enum:"none" doc:"Order of deliveries; only none for now"`
 	Paused            *bool         `json:"paused,omitempty" doc:"Hold deliveries until it is false again"`
 	Retries           *[]int        `json:"retries,omitempty" maxItems:"64" minimum:"1" maximum:"604800" doc:"Seconds to wait after each failure, the last one repeats; the usual schedule when it is empty"`
 	RetriesFor        *[]RetriesFor `json:"retriesFor,omitempty" maxItems:"64" doc:"Other waits for some event types; the first that fits counts"`
+	OrderExtension
 }
 
 // SignatureIn chooses how requests to an endpoint are signed.
@@ -80,10 +80,10 @@ type EndpointPatch struct {
 	EventTypePatterns Maybe[[]string]    `json:"eventTypePatterns,omitzero" maxItems:"512" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.*]+$"`
 	Signature         Maybe[SignatureIn] `json:"signature,omitzero"`
 	Policy            Maybe[string]      `json:"policy,omitzero" maxLength:"64"`
-	Order             Maybe[string]      `json:"order,omitzero" enum:"none"`
 	Paused            Maybe[bool]        `json:"paused,omitzero"`
 	Retries           *[]int             `json:"retries,omitempty" maxItems:"64" minimum:"1" maximum:"604800"`
 	RetriesFor        *[]RetriesFor      `json:"retriesFor,omitempty" maxItems:"64"`
+	OrderPatch
 }
 
 // SignatureOut says how requests are signed.
@@ -110,13 +110,13 @@ type EndpointOut struct {
 	EventTypePatterns []string          `json:"eventTypePatterns,omitempty" doc:"When it has wildcards; eventTypes is null then"`
 	Signature         *SignatureOut     `json:"signature,omitempty" doc:"When it is not that of Standard Webhooks"`
 	Policy            *string           `json:"policy,omitempty"`
-	Order             string            `json:"order"`
-	Paused            bool              `json:"paused"`
-	State             string            `json:"state" enum:"enabled,paused,disabled"`
-	Reason            *string           `json:"reason,omitempty" doc:"Why it is paused or disabled"`
-	ManagedBy         string            `json:"managedBy" enum:"api,file" doc:"What file manages is read-only here"`
-	Retries           []int             `json:"retries,omitempty" doc:"When they are not the usual ones"`
-	RetriesFor        []RetriesFor      `json:"retriesFor,omitempty"`
+	OrderOut
+	Paused     bool         `json:"paused"`
+	State      string       `json:"state" enum:"enabled,paused,disabled"`
+	Reason     *string      `json:"reason,omitempty" doc:"Why it is paused or disabled"`
+	ManagedBy  string       `json:"managedBy" enum:"api,file" doc:"What file manages is read-only here"`
+	Retries    []int        `json:"retries,omitempty" doc:"When they are not the usual ones"`
+	RetriesFor []RetriesFor `json:"retriesFor,omitempty"`
 }
 
 func hasPatterns(types []string) bool {
@@ -127,7 +127,7 @@ func (a *API) endpointOut(e hook.Endpoint) EndpointOut {
 	out := EndpointOut{
 		ID: a.IDs.Public(hook.KindEndpoint, e.ID), URL: e.URL, Description: e.Description, ThrottleRate: pointer(e.Throttle), RateLimit: pointer(e.Throttle), UID: pointer(e.UID),
 		Disabled: e.State == hook.Disabled, EventTypes: e.EventTypes, FilterTypes: e.EventTypes, Channels: e.Channels, Metadata: orEmpty(e.Metadata), Version: 1,
-		CreatedAt: when(e.CreatedAt), UpdatedAt: when(e.UpdatedAt), Policy: pointer(e.Policy), Order: "none", Paused: e.State == hook.Paused,
+		CreatedAt: when(e.CreatedAt), UpdatedAt: when(e.UpdatedAt), Policy: pointer(e.Policy), OrderOut: orderOut(&e.Order), Paused: e.State == hook.Paused,
 		State: e.State.String(), Reason: pointer(e.Reason), ManagedBy: "api", Retries: secondsOf(e.Schedule), RetriesFor: retriesForOf(e.Schedules),
 	}
 	if e.ManagedByFile {
@@ -172,6 +172,7 @@ func (in *EndpointFields) into(e *hook.Endpoint) error {
 	if in.Signature != nil {
 		e.SchemeName = in.Signature.Scheme
 	}
+	in.OrderExtension.into(&e.Order)
 	setState(e, in.Disabled, in.Paused)
 	if err := setRetries(e, in.Retries, in.RetriesFor); err != nil {
 		return err
@@ -272,6 +273,9 @@ func (a *API) check(ctx context.Context, e *hook.Endpoint) error {
 		if err := a.Runtime.CheckPolicy(e.Policy); err != nil {
 			return invalid(err.Error(), "body", "policy")
 		}
+	}
+	if err := a.checkOrder(ctx, e); err != nil {
+		return err
 	}
 	return checkMetadata(e.Metadata)
 }
@@ -475,6 +479,7 @@ func (in *EndpointPatch) into(e *hook.Endpoint) error {
 	}
 	in.Channels.into(&e.Channels)
 	in.Policy.into(&e.Policy)
+	in.OrderPatch.into(&e.Order)
 	if in.Metadata != nil {
 		e.Metadata = in.Metadata
 	}

@@ -91,11 +91,15 @@ func (g *fuzzGen) list(s *fuzzSchema, name string, r *fuzzRequest, depth int) []
 	return list
 }
 
+func rare() []string {
+	return []string{"flowId", "providerIps", "order", "orderBy", "orderWindowSeconds", "latestOnly", "onPoison", "poisonAfter"}
+}
+
 func (g *fuzzGen) object(s *fuzzSchema, name string, r *fuzzRequest, depth int) map[string]any {
 	v := map[string]any{}
 	for _, field := range slices.Sorted(maps.Keys(s.Properties)) {
 		often := 4
-		if field == "flowId" || field == "providerIps" || field == "order" { // they go with few providers
+		if slices.Contains(rare(), field) { // they go with few providers, or with each other
 			often = 30
 		}
 		if slices.Contains(s.Required, field) || g.chance(often) {
@@ -163,6 +167,8 @@ func (g *fuzzGen) text(s *fuzzSchema, name string, r *fuzzRequest) string {
 	switch {
 	case s.Format == "date-time":
 		return g.date()
+	case name == "order" && s.Pattern != "":
+		return pick(g, "none", "subject", "subject:user", "subject:order")
 	case s.Pattern != "":
 		return g.matching(s.Pattern, max(n, 1))
 	case g.chance(2):

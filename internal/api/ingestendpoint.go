@@ -54,11 +54,11 @@ type IngestEndpointOut struct {
 	EventTypePatterns []string      `json:"eventTypePatterns,omitempty" doc:"The event types that it gets, with * as a wildcard; all when left out"`
 	Signature         *SignatureOut `json:"signature,omitempty"`
 	Policy            *string       `json:"policy,omitempty"`
-	Order             string        `json:"order"`
-	Paused            bool          `json:"paused"`
-	State             string        `json:"state" enum:"enabled,paused,disabled"`
-	Reason            *string       `json:"reason,omitempty" doc:"Why it is paused or disabled"`
-	ManagedBy         string        `json:"managedBy" enum:"api,file" doc:"What file manages is read-only here"`
+	OrderOut
+	Paused    bool    `json:"paused"`
+	State     string  `json:"state" enum:"enabled,paused,disabled"`
+	Reason    *string `json:"reason,omitempty" doc:"Why it is paused or disabled"`
+	ManagedBy string  `json:"managedBy" enum:"api,file" doc:"What file manages is read-only here"`
 }
 
 func (a *API) ingestEndpointOut(e hook.Endpoint) IngestEndpointOut {
@@ -66,7 +66,7 @@ func (a *API) ingestEndpointOut(e hook.Endpoint) IngestEndpointOut {
 	return IngestEndpointOut{
 		ID: o.ID, URL: o.URL, Description: o.Description, ThrottleRate: o.ThrottleRate, RateLimit: o.RateLimit, UID: o.UID, Disabled: o.Disabled,
 		Metadata: o.Metadata, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, Name: pointer(e.Name), EventTypePatterns: e.EventTypes, Signature: o.Signature, Policy: o.Policy,
-		Order: o.Order, Paused: o.Paused, State: o.State, Reason: o.Reason, ManagedBy: o.ManagedBy,
+		OrderOut: o.OrderOut, Paused: o.Paused, State: o.State, Reason: o.Reason, ManagedBy: o.ManagedBy,
 	}
 }
 

@@ -204,7 +204,7 @@ func stateOf(deliveries []hook.Delivery) string {
 	if len(deliveries) == 0 {
 		return "unmatched"
 	}
-	for _, s := range []hook.DeliveryState{hook.Failed, hook.Pending, hook.Held, hook.Canceled} {
+	for _, s := range []hook.DeliveryState{hook.Failed, hook.Pending, hook.Waiting, hook.Held, hook.Canceled} {
 		if slices.ContainsFunc(deliveries, func(d hook.Delivery) bool { return d.State == s }) {
 			return s.String()
 		}
@@ -246,30 +246,30 @@ func (a *API) readOrgMessage(ctx context.Context, in *struct {
 		}
 		out.Headers = append(out.Headers, MessageHeaderOut(h))
 	}
-	out.Deliveries, err = a.orgDeliveries(ctx, m.App, deliveries)
+	out.Deliveries, err = a.orgDeliveries(ctx, &m, deliveries)
 	return answerWith(http.StatusOK, out), err
 }
 
-func (a *API) orgDeliveries(ctx context.Context, app hook.Key, deliveries []hook.Delivery) ([]OrgDeliveryOut, error) {
+func (a *API) orgDeliveries(ctx context.Context, m *hook.Message, deliveries []hook.Delivery) ([]OrgDeliveryOut, error) {
 	among := make([]hook.Key, len(deliveries))
 	for i := range deliveries {
 		among[i] = deliveries[i].Endpoint
 	}
-	endpoints, err := a.endpointsAmong(ctx, app, among)
+	endpoints, err := a.endpointsAmong(ctx, m.App, among)
 	if err != nil {
 		return nil, err
 	}
 	out, now := make([]OrgDeliveryOut, len(deliveries)), time.Now()
 	for i := range deliveries {
-		if out[i], err = a.orgDeliveryOut(ctx, &deliveries[i], endpoints, now); err != nil {
+		if out[i], err = a.orgDeliveryOut(ctx, m, &deliveries[i], endpoints, now); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func (a *API) orgDeliveryOut(ctx context.Context, d *hook.Delivery, endpoints map[hook.Key]hook.Endpoint, now time.Time) (OrgDeliveryOut, error) {
-	shown, err := a.deliveryOut(ctx, d, endpoints, now)
+func (a *API) orgDeliveryOut(ctx context.Context, m *hook.Message, d *hook.Delivery, endpoints map[hook.Key]hook.Endpoint, now time.Time) (OrgDeliveryOut, error) {
+	shown, err := a.deliveryOut(ctx, m, d, endpoints, now)
 	if err != nil {
 		return OrgDeliveryOut{}, err
 	}

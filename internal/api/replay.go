@@ -160,7 +160,7 @@ func (in *CancelPendingIn) task(ctx context.Context, a *API, app hook.Key) (t ho
 	}
 	t.Since, t.Until, t.DryRun = r.Since, r.Until, in.DryRun
 	t.Choice, err = in.choice(ctx, a, app)
-	t.States = []hook.DeliveryState{hook.Pending, hook.Held}
+	t.States = []hook.DeliveryState{hook.Pending, hook.Held, hook.Waiting}
 	return t, err
 }
 

@@ -25,7 +25,7 @@ type AppUsageStatsOut struct {
 // EndpointStats counts the deliveries of an endpoint.
 type EndpointStats struct {
 	Success  int64 `json:"success"`
-	Pending  int64 `json:"pending" doc:"Waiting for an attempt, or for the endpoint to be enabled"`
+	Pending  int64 `json:"pending" doc:"Waiting for an attempt, for their turn, or for the endpoint to be enabled"`
 	Sending  int64 `json:"sending" doc:"Always 0: what is under way counts as pending"`
 	Fail     int64 `json:"fail"`
 	Canceled int64 `json:"canceled"`
@@ -96,6 +96,6 @@ func (a *API) endpointStats(ctx context.Context, in *struct {
 	}
 	n, err := a.Store.EndpointStats(ctx, e.ID, hook.Range{Since: in.Since, Until: in.Until})
 	return answerWith(http.StatusOK, EndpointStats{
-		Success: n[hook.Delivered], Pending: n[hook.Pending] + n[hook.Held], Fail: n[hook.Failed], Canceled: n[hook.Canceled],
+		Success: n[hook.Delivered], Pending: n[hook.Pending] + n[hook.Waiting] + n[hook.Held], Fail: n[hook.Failed], Canceled: n[hook.Canceled],
 	}), err
 }

@@ -16,6 +16,9 @@ type attemptStore interface {
 	Canceled(ctx context.Context, deliveries []hook.Key) (map[hook.Key]bool, error)
 	// Resend makes a delivery due now; CodeConflict while an attempt is under way.
 	Resend(ctx context.Context, delivery hook.Key, now time.Time) error
+	// LaneHead is the delivery for which those that wait in a lane wait; CodeNotFound
+	// when there is none.
+	LaneHead(ctx context.Context, endpoint hook.Key, lane int64) (hook.Delivery, error)
 	// Deliver adds a delivery of a message that was kept before.
 	Deliver(ctx context.Context, d hook.Delivery) (hook.Key, error)
 	// Cancel ends a delivery; CodeConflict when it is over, or an attempt is under way.

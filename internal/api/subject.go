@@ -155,15 +155,6 @@ func byOccurrence(a, b *hook.Message) int {
 	return cmp.Or(occurred(a).Compare(occurred(b)), cmp.Compare(a.Rank, b.Rank), cmp.Compare(a.ID, b.ID))
 }
 
-// replaces says that a message is newer than another of its subject and family.
-// Where the provider sends no times, its ranks tell what came in out of order.
-func replaces(m, old *hook.Message) bool {
-	if m.OccurredAt.IsZero() && old.OccurredAt.IsZero() && m.Rank != 0 && old.Rank != 0 && m.Rank != old.Rank {
-		return m.Rank > old.Rank
-	}
-	return byOccurrence(m, old) > 0
-}
-
 func (a *API) subjectOut(t *timeline) SubjectOut {
 	out := SubjectOut{Truncated: t.truncated, Sessions: []SubjectSessionOut{}, Latest: []SubjectLatestOut{}}
 	for _, s := range t.subjects {
@@ -197,7 +188,7 @@ func (a *API) latest(s hook.Subject, messages []*hook.Message) []SubjectLatestOu
 	var families []string
 	for _, m := range messages {
 		old := newest[m.Family]
-		if m.Family == "" || old != nil && !replaces(m, old) {
+		if m.Family == "" || old != nil && !old.Moment().Before(m.Moment()) {
 			continue
 		}
 		if old == nil {

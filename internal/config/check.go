@@ -136,6 +136,7 @@ func (l *loader) source(i int, s *Source, names, tokens map[string]int) {
 	endpoints := map[string]int{}
 	for j := range s.Endpoints {
 		l.endpoint(fmt.Sprintf("%s.endpoints[%d]", at, j), j, &s.Endpoints[j], endpoints)
+		l.order(fmt.Sprintf("%s.endpoints[%d]", at, j), &s.Endpoints[j], s.Provider)
 	}
 }
 

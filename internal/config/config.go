@@ -130,6 +130,14 @@ type Endpoint struct {
 	Policy    string     `yaml:"policy"`
 	Signature *Signature `yaml:"signature"`
 	Paused    bool       `yaml:"paused"`
+	// Order is "none", "subject" or "subject:" and a kind; OrderBy is "acceptance" or
+	// "occurrence". The rest is as in hook.Order.
+	Order       string        `yaml:"order"`
+	OrderBy     string        `yaml:"order_by"`
+	OrderWindow time.Duration `yaml:"order_window"`
+	LatestOnly  bool          `yaml:"latest_only"`
+	OnPoison    string        `yaml:"on_poison"`
+	PoisonAfter int           `yaml:"poison_after"`
 }
 
 // RetriesFor are the waits between attempts for some event types.
@@ -137,6 +145,20 @@ type RetriesFor struct {
 	EventTypes []string        `yaml:"event_types"`
 	Retries    []time.Duration `yaml:"retries"`
 }
+
+// Ordering is how the endpoint's messages are ordered.
+func (e *Endpoint) Ordering() hook.Order {
+	o := hook.Order{By: e.Order, ByOccurrence: e.OrderBy == orderByOccurrence, Window: e.OrderWindow, LatestOnly: e.LatestOnly, OnPoison: hook.PoisonPolicy(e.OnPoison), PoisonAfter: e.PoisonAfter}
+	if o.By == "none" {
+		o.By = ""
+	}
+	return o
+}
+
+const (
+	orderByAcceptance = "acceptance"
+	orderByOccurrence = "occurrence"
+)
 
 // Signature is how an endpoint's requests are signed, when not by Standard Webhooks.
 type Signature struct {
@@ -181,6 +203,8 @@ type ProviderFacts struct {
 	HasSendPolicy bool
 	HTTPSOnly     bool // it posts to https URLs only
 	StandardPort  bool // it posts to the standard port only
+	// Subjects are the kinds of subjects that its events name.
+	Subjects []string
 	// CheckSecret says in words what is wrong with a secret by the provider's rules.
 	CheckSecret func(secret string) []string
 }

@@ -30,7 +30,7 @@ func (p *providers) Facts(name string) (ProviderFacts, error) {
 	fine := func(string) []string { return nil }
 	switch name {
 	case "veriff":
-		return ProviderFacts{Signed: true, AuthClient: true, HasSendPolicy: true, HTTPSOnly: true, StandardPort: true, CheckSecret: fine}, nil
+		return ProviderFacts{Signed: true, AuthClient: true, HasSendPolicy: true, HTTPSOnly: true, StandardPort: true, CheckSecret: fine, Subjects: []string{"session", "end_user"}}, nil
 	case "metamap":
 		return ProviderFacts{Signed: true, FlowID: true, HasAddresses: true, CheckSecret: func(s string) []string {
 			if len(s) < 16 {
@@ -88,6 +88,12 @@ sources:
         timeout: 5s
         headers: {X-A: b}
         retries: [1m, 1h]
+        order: subject:end_user
+        order_by: occurrence
+        order_window: 30s
+        latest_only: true
+        on_poison: park
+        poison_after: 7
 `, map[string]string{"VERIFF_SECRET": "a: [b", "KEY": "k"}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -103,6 +109,10 @@ sources:
 		t.Errorf("networks: %v, %v", c.AllowNets, s.AllowIPs)
 	}
 	e := s.Endpoints[0]
+	order := hook.Order{By: "subject:end_user", ByOccurrence: true, Window: 30 * time.Second, LatestOnly: true, OnPoison: hook.PoisonPark, PoisonAfter: 7}
+	if e.Ordering() != order || (&Endpoint{Order: "none"}).Ordering() != (hook.Order{}) {
+		t.Errorf("order: %+v", e.Ordering())
+	}
 	if e.Timeout != 5*time.Second || len(e.Retries) != 2 || e.Headers["X-A"] != "b" || len(e.Secrets) != 1 || e.Secrets[0].Reveal() != goodEndpointSecret {
 		t.Errorf("%+v", e)
 	}

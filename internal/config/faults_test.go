@@ -50,6 +50,15 @@ func TestFaultsNameKeyValueAndWayOut(t *testing.T) {
 		"policy and scheme": {endpoint("{url: http://example.com/, policy: veriff}"), `line 6: sources[0].endpoints[0].url: "http://example.com/" is not https, and veriff posts to https URLs only; use https, or leave policy out`},
 		"policy and port":   {endpoint("{url: https://example.com:8443/, policy: veriff}"), `line 6: sources[0].endpoints[0].url: "https://example.com:8443/" has the port 8443, and veriff posts to the standard port only; leave the port or policy out`},
 		"header twice":      {endpoint("{url: https://example.com/, headers: {X-A: b, x-a: c}}"), `line 6: sources[0].endpoints[0].headers.x-a: this is the same header as X-A; keep one`},
+		"order by a kind":   {endpoint("{url: https://example.com/, order: session}"), `line 6: sources[0].endpoints[0].order: is "session"; it is none, subject, or subject: and a kind, for example subject:session`},
+		"unknown kind":      {endpoint("{url: https://example.com/, order: \"subject:sesion\"}"), `line 6: sources[0].endpoints[0].order: events of veriff name no subject of the kind "sesion"; did you mean "session"`},
+		"another's kind":    {endpoint("{url: https://example.com/, order: \"subject:order\"}"), `line 6: sources[0].endpoints[0].order: events of veriff name no subject of the kind "order"; there are session, end_user`},
+		"no subjects":       {source("generic", "    token: 0123456789012345678901\n    endpoints: [{url: https://example.com/, order: subject}]\n"), `line 5: sources[0].endpoints[0].order: is "subject", but events of generic name no subject; leave order out`},
+		"no order":          {endpoint("{url: https://example.com/, latest_only: true}"), `line 6: sources[0].endpoints[0].latest_only: needs an order; set order to subject`},
+		"order by what":     {endpoint("{url: https://example.com/, order: subject, order_by: ocurrence}"), `line 6: sources[0].endpoints[0].order_by: "ocurrence" is not one of acceptance, occurrence; did you mean "occurrence"`},
+		"window of nothing": {endpoint("{url: https://example.com/, order: subject, order_window: 5s}"), `line 6: sources[0].endpoints[0].order_window: counts only where the order is that of occurrence`},
+		"poison":            {endpoint("{url: https://example.com/, order: subject, on_poison: drop}"), `line 6: sources[0].endpoints[0].on_poison: is "drop"; it is block, skip or park`},
+		"poison after":      {endpoint("{url: https://example.com/, order: subject, on_poison: skip, poison_after: -1}"), `line 6: sources[0].endpoints[0].poison_after: -1 is less than 1`},
 		"hop-by-hop":        {source("veriff", "    secrets: [s]\n    forward_headers: [Authorization, Connection]\n"), `line 5: sources[0].forward_headers[1]: "Connection" belongs to one connection or to sigpost and is never forwarded; leave it out`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -120,6 +120,7 @@ type Dispatcher struct {
 	apps      map[hook.Key]map[hook.Key]bool // application → its endpoints
 	paces     map[hook.Key]*pace             // of applications
 	agenda    agenda
+	draining  bool // nothing new is taken
 
 	wake     chan struct{}
 	bytes    atomic.Int64 // of bodies in memory

@@ -58,15 +58,16 @@ func startWith(t *testing.T, dir string, o dispatch.Options) *rig {
 
 func startOn(t *testing.T, dir string, wrap func(dispatch.Store) dispatch.Store, o dispatch.Options) *rig {
 	t.Helper()
-	s, err := store.Open(ctx, store.Options{Dir: dir, Log: quiet})
+	r := &rig{t: t, ended: make(chan struct{})}
+	s, err := store.Open(ctx, store.Options{Dir: dir, Log: quiet, Due: func(e hook.Key, at time.Time) { r.dispatch.Due(e, at) }})
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.store = s
 	var seen dispatch.Store = s
 	if wrap != nil {
 		seen = wrap(s)
 	}
-	r := &rig{t: t, store: s, ended: make(chan struct{})}
 	o.Store, o.Log, o.Observe = seen, quiet, func(*dispatch.Target, *hook.Message, *hook.Record) {}
 	r.dispatch = dispatch.New(o)
 	r.pipeline = pipeline.New(s, r.dispatch, func(*hook.Message) {})

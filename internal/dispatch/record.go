@@ -72,6 +72,9 @@ func (d *Dispatcher) settle(f *finished) {
 	}
 	e.unreserve(f.job.size)
 	d.bytes.Add(-int64(f.job.size))
+	if r.Next != nil {
+		d.goOn(e, r.Next)
+	}
 	if r.State == hook.Pending && !r.Refused {
 		d.Due(e.id, r.NextAt)
 	}

@@ -128,7 +128,10 @@ func (d *Dispatcher) attempt(e *endpoint, t *Target, j *job) (r *hook.Record, sl
 	a := t.Attempt(d.attempts, j.message, v)
 	a.Delivery, a.Message, a.Endpoint = v.ID, v.Message, v.Endpoint
 	a.Number, a.Trigger = v.Attempts+1, v.Trigger
-	what := decide(&t.Endpoint, v, a, j.message.Type, time.Now(), rand.Float64())
+	what, poison, why := unblock(&t.Endpoint, v, decide(&t.Endpoint, v, a, j.message.Type, time.Now(), rand.Float64()))
+	if r.Poison = poison; why != "" {
+		a.Reason += "; " + why
+	}
 	r.Attempt, r.State, r.NextAt = a, what.state, what.nextAt
 	if what.disable {
 		d.disable(t, what.reason, time.Time{})
@@ -154,6 +157,9 @@ func (d *Dispatcher) disable(t *Target, reason string, since time.Time) {
 // Drain ends the work: nothing new is taken, what is queued is delivered until
 // ctx ends, then attempts under way are cut. What is left stays in the store.
 func (d *Dispatcher) Drain(ctx context.Context) {
+	d.mu.Lock()
+	d.draining = true
+	d.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
 		d.work.Wait()

@@ -24,6 +24,14 @@ type Delivery struct {
 	LastAttempt Key
 	// Trigger is why the next attempt is made.
 	Trigger Trigger
+	// Lane is the number of the lane at its endpoint that it is, or was, in; 0 when it
+	// is sent whatever becomes of others. Of a lane's deliveries that are not over, one
+	// is Pending or Held, its head, and all others are Waiting.
+	Lane int64
+	// Superseded is the message for whose newer state it was canceled, 0 otherwise.
+	Superseded Key
+	// Poison says that it left its lane because it failed too often.
+	Poison Poison
 }
 
 // DeliveryState is what is the case with a delivery. The numbers are those of
@@ -37,13 +45,14 @@ const (
 	Failed    DeliveryState = 2 // given up: the retry window ended, or the endpoint said 410
 	Canceled  DeliveryState = 4 // superseded, or canceled by hand
 	Held      DeliveryState = 5 // the endpoint is paused or disabled; kept until it is enabled
+	Waiting   DeliveryState = 6 // for its turn in its lane; the wire API has it as pending
 )
 
 func (s DeliveryState) String() string {
 	switch s {
 	case Delivered:
 		return "delivered"
-	case Pending:
+	case Pending, Waiting:
 		return "pending"
 	case Failed:
 		return "failed"

@@ -40,6 +40,8 @@ type Endpoint struct {
 	SchemeName string
 	// Policy names the provider whose send policy is used; empty means ours.
 	Policy string
+	// Order says whether it gets the messages about one subject one after another.
+	Order Order
 	// Untrusted: its URL was given with an application's own token, so it is never
 	// on a private network, whatever the operator allows for his own.
 	Untrusted bool

@@ -23,6 +23,8 @@ type Event struct {
 	OccurredAt time.Time
 	// Rank orders events of one subject that carry no time: lower came first. 0 is "unknown".
 	Rank int
+	// Final says that no other type of the family follows in the ordinary course of things.
+	Final bool
 	// Meanings explain the codes in the event, for people; filled only when asked for.
 	Meanings []Meaning
 }

@@ -69,8 +69,9 @@ type Append struct {
 	// Repeated says that the same request was made before. Nothing was kept now;
 	// Message.ID is what it made.
 	Repeated bool
-	// Deliveries go with the message: Org, Endpoint, State, NextAt, Since and Holder
-	// are the caller's, ID and Message are set by the store.
+	// Deliveries go with the message: Org, Endpoint, State, NextAt, Since, Holder and
+	// Lane are the caller's, ID and Message are set by the store. Those with a lane come
+	// as Waiting and without a holder; the store says what became of them.
 	Deliveries []Delivery
 	// Redeliver makes the deliveries also when the event is known already.
 	Redeliver bool
@@ -86,10 +87,17 @@ type Record struct {
 	// Attempt is kept; its ID is set by the store. Nil when none was made, as
 	// when a delivery is only handed back.
 	Attempt *Attempt
-	// State and NextAt are what holds from now on.
+	// State and NextAt are what holds from now on. A Pending one is Canceled by the
+	// store when its lane has a newer state that took its place.
 	State  DeliveryState
 	NextAt time.Time
+	// Poison says that the delivery leaves its lane: Skipped goes with Failed, Parked
+	// with Pending.
+	Poison Poison
 
+	// Next is the delivery whose turn it is in the lane now, and which this holder has:
+	// it is due. Nil when there is none, or it is not due yet.
+	Next *Delivery
 	// Refused says that the delivery was no longer this holder's, or no longer
 	// pending: someone else decides about it, and nothing was recorded.
 	Refused bool

@@ -132,7 +132,9 @@ func (p *Pipeline) Accept(ctx context.Context, in hook.Incoming) (hook.Receipt, 
 }
 
 // route makes a delivery for each endpoint that wants the message, or for only
-// one. What is due later is not held in memory until then.
+// one. What is due later is not held in memory until then, and what has a lane never is:
+// its place in it comes from the store. A message that was asked to go out at a time of
+// its own is in no lane, which would have to wait for that time.
 func (p *Pipeline) route(m *hook.Message, only hook.Key, at time.Time) []hook.Delivery {
 	endpoints := p.endpoints(m.App)
 	if len(endpoints) == 0 {
@@ -149,7 +151,12 @@ func (p *Pipeline) route(m *hook.Message, only hook.Key, at time.Time) []hook.De
 			continue
 		}
 		d := hook.Delivery{Org: m.Org, Endpoint: e.ID, State: hook.Pending, NextAt: at, Since: at}
+		if !later {
+			d.Lane = e.Order.Lane(m.Subjects)
+		}
 		switch {
+		case d.Lane != 0:
+			d.State = hook.Waiting
 		case e.State != hook.Enabled:
 			d.State = hook.Held
 		case !later:

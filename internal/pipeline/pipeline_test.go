@@ -118,3 +118,38 @@ func TestHashTellsApplicationsAndKeysApart(t *testing.T) {
 		t.Errorf("%d of 8 differ", len(seen))
 	}
 }
+
+// What has a lane is nobody's until the store says whose turn it is.
+func TestOrderedDeliveriesGetTheirPlaceFromTheStore(t *testing.T) {
+	t.Parallel()
+	l, p := newPipeline()
+	ordered := hook.Endpoint{ID: 1, Order: hook.Order{By: "subject:session"}}
+	paused := hook.Endpoint{ID: 2, Order: hook.Order{By: "subject"}, State: hook.Paused}
+	l.Update(Routes{7: {ordered, paused, {ID: 3}}})
+	in := incoming("a.x")
+	in.Event.Subjects = []hook.Subject{{Kind: "user", ID: "u"}, {Kind: "session", ID: "s"}}
+	accept := func() []hook.Delivery {
+		p.dispatched = nil
+		if _, err := l.Accept(context.Background(), in); err != nil {
+			t.Fatal(err)
+		}
+		return p.dispatched
+	}
+	d := accept()
+	for i, lane := range []int64{ordered.Order.Lane(in.Event.Subjects), paused.Order.Lane(in.Event.Subjects)} {
+		if d[i].Lane != lane || lane == 0 || d[i].State != hook.Waiting || d[i].Holder != 0 || p.reserved[d[i].Endpoint] != 0 {
+			t.Errorf("%+v, reserved %v", d[i], p.reserved)
+		}
+	}
+	if d[2].Lane != 0 || d[2].Holder != 42 {
+		t.Errorf("of an endpoint without order: %+v", d[2])
+	}
+	in.DeliverAt = in.ReceivedAt.Add(time.Hour)
+	if d = accept(); d[0].Lane != 0 || d[0].State != hook.Pending || d[1].State != hook.Held {
+		t.Errorf("at a time of its own: %+v", d)
+	}
+	in.DeliverAt, in.Event.Subjects = time.Time{}, in.Event.Subjects[:1]
+	if d = accept(); d[0].Lane != 0 || d[0].Holder != 42 || d[1].Lane == 0 {
+		t.Errorf("without such a subject: %+v", d)
+	}
+}

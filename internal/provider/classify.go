@@ -99,8 +99,11 @@ func (d *Definition) event(r *request) hook.Event {
 	e.Subjects = subjects(rule.Subjects, r)
 	e.OccurredAt = r.time(rule.Time)
 	e.Rank = rule.Rank
-	if t, ok := d.types[e.Type]; ok && t.Rank != 0 {
-		e.Rank = t.Rank
+	if t, ok := d.types[e.Type]; ok {
+		e.Final = t.Final
+		if t.Rank != 0 {
+			e.Rank = t.Rank
+		}
 	}
 	return e
 }

@@ -30,6 +30,7 @@ func TestVeriffPublishedDecision(t *testing.T) {
 		},
 		OccurredAt: time.Date(2019, 11, 6, 7, 18, 36, 916e6, time.UTC),
 		Rank:       3,
+		Final:      true,
 		Meanings:   []hook.Meaning{{Field: "verification.code", Value: "9001", Text: "approved"}},
 	}
 	if diff := cmp.Diff(want, definition(t, "veriff").Inspect(nil, body)); diff != "" {

@@ -135,6 +135,23 @@ func (d *Definition) Type(name string) (EventType, bool) {
 	return t, ok
 }
 
+// SubjectKinds are the kinds of subjects that events may name, the primary one first.
+func (d *Definition) SubjectKinds() []string {
+	var all []string
+	add := func(rules []SubjectRule) {
+		for _, s := range rules {
+			if !slices.Contains(all, s.Kind) {
+				all = append(all, s.Kind)
+			}
+		}
+	}
+	add(d.subjects)
+	for i := range d.Rules {
+		add(d.Rules[i].Subjects)
+	}
+	return all
+}
+
 // Samples are all samples, by event type. They are the caller's to change.
 func (d *Definition) Samples() []Sample {
 	all := make([]Sample, len(d.samples))

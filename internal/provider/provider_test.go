@@ -149,3 +149,14 @@ func TestSamplesAreCopies(t *testing.T) {
 		t.Error("a caller can change the samples of everybody")
 	}
 }
+
+func TestSubjectKindsBeginWithThePrimaryOne(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string][]string{
+		"veriff": {"session", "attempt", "vendor_data", "end_user"}, "metamap": {"verification", "identity", "user"}, "generic": nil,
+	} {
+		if diff := cmp.Diff(want, definition(t, name).SubjectKinds()); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}

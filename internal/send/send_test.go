@@ -100,6 +100,23 @@ func TestRequestIsSignedAndCarriesTheExactBytes(t *testing.T) {
 	}
 }
 
+// A message of which a newer state is known says so, and nobody else can make it say so.
+func TestAStaleMessageSaysSo(t *testing.T) {
+	t.Parallel()
+	var got http.Header
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header }))
+	defer receiver.Close()
+	m := message()
+	target := newTarget(t, client(t, loopback), hook.Endpoint{URL: receiver.URL})
+	for _, stale := range []bool{false, true} {
+		target.stale = func(_ context.Context, asked *hook.Message) bool { return stale && asked == m }
+		target.Attempt(context.Background(), m, &hook.Delivery{})
+		if _, there := got["Sigpost-Stale"]; there != stale || stale && got.Get("Sigpost-Stale") != "true" {
+			t.Errorf("stale %v: %q", stale, got["Sigpost-Stale"])
+		}
+	}
+}
+
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()

@@ -28,6 +28,7 @@ type Target struct {
 	ids      *hook.IDs
 	source   string // name of the source that its messages come from
 	names    hook.HeaderNames
+	stale    func(ctx context.Context, m *hook.Message) bool
 }
 
 // Bounds of an answer: how much is kept, and how much is read so that the
@@ -50,6 +51,8 @@ type TargetOptions struct {
 	Source string
 	// Names are those of the headers of Standard Webhooks; empty means webhook-….
 	Names hook.HeaderNames
+	// Stale says whether a newer state of a message has been accepted; may be nil.
+	Stale func(ctx context.Context, m *hook.Message) bool
 }
 
 // NewTarget prepares an endpoint.
@@ -58,7 +61,7 @@ func NewTarget(e hook.Endpoint, o TargetOptions) (*Target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse URL of endpoint %s: %w", e.Label(), err)
 	}
-	return &Target{client: o.Client, endpoint: e, url: u, signer: o.Signer, ids: o.IDs, source: o.Source, names: o.Names}, nil
+	return &Target{client: o.Client, endpoint: e, url: u, signer: o.Signer, ids: o.IDs, source: o.Source, names: o.Names, stale: o.Stale}, nil
 }
 
 // Attempt sends m once and says what came of it. The whole exchange is bounded
@@ -86,6 +89,9 @@ func (t *Target) exchange(ctx context.Context, m *hook.Message, a *hook.Attempt)
 	if err != nil {
 		a.Outcome, a.Reason = hook.OutcomeProtocol, err.Error()
 		return
+	}
+	if t.stale != nil && t.stale(ctx, m) {
+		set(req.Header, "Sigpost-Stale", "true")
 	}
 	res, kept, err := t.client.exchange(ctx, req, m.Body)
 	if res != nil {

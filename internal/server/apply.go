@@ -72,7 +72,7 @@ func fileSources(cfg *config.Config, providers *provider.Set) ([]store.FileSourc
 
 func fileEndpoint(c *config.Endpoint, providers *provider.Set) (hook.Endpoint, error) {
 	e := hook.Endpoint{
-		Name: endpointName(c), URL: c.URL, EventTypes: c.EventTypes, Timeout: c.Timeout, Concurrency: c.Concurrency, Schedule: c.Retries, OfSource: true, Throttle: c.Throttle,
+		Name: endpointName(c), URL: c.URL, EventTypes: c.EventTypes, Timeout: c.Timeout, Concurrency: c.Concurrency, Schedule: c.Retries, Order: c.Ordering(), OfSource: true, Throttle: c.Throttle,
 	}
 	for _, r := range c.RetriesFor {
 		e.Schedules = append(e.Schedules, hook.TypeSchedule{EventTypes: r.EventTypes, Waits: r.Retries})

@@ -216,7 +216,7 @@ func (b *builder) target(e hook.Endpoint, secrets []hook.Secret, x *hook.Source,
 	if err != nil {
 		return dispatch.Target{}, fmt.Errorf("secret: %w", err)
 	}
-	o := send.TargetOptions{Client: b.trusted, Signer: signer, IDs: b.s.store.IDs(), Names: names}
+	o := send.TargetOptions{Client: b.trusted, Signer: signer, IDs: b.s.store.IDs(), Names: names, Stale: b.s.stale}
 	if e.Untrusted {
 		o.Client = b.untrusted
 	}

@@ -74,6 +74,6 @@ func (c catalog) Facts(name string) (config.ProviderFacts, error) {
 	}
 	return config.ProviderFacts{
 		Signed: d.Signed(), AuthClient: d.AuthClientHeader != "", FlowID: d.FlowPath != nil, HasAddresses: len(d.Addresses) > 0,
-		HasSendPolicy: d.Send != nil, CheckSecret: d.CheckSecret, HTTPSOnly: d.Receive.HTTPS, StandardPort: !d.Receive.CustomPort,
+		HasSendPolicy: d.Send != nil, CheckSecret: d.CheckSecret, HTTPSOnly: d.Receive.HTTPS, StandardPort: !d.Receive.CustomPort, Subjects: d.SubjectKinds(),
 	}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -127,6 +128,16 @@ func (s *Server) OrgChanged(ctx context.Context, org hook.Key) error {
 // Due says that deliveries of an endpoint became due.
 func (s *Server) Due(endpoint hook.Key, at time.Time) { s.dispatch.Due(endpoint, at) }
 
+// stale says whether a newer state than a message has been accepted. Where that cannot be
+// found out, the message goes out as one that is not known to be stale.
+func (s *Server) stale(ctx context.Context, m *hook.Message) bool {
+	newer, err := s.store.Newer(ctx, m)
+	if err != nil && ctx.Err() == nil {
+		s.o.Log.Warn("not known whether a message is stale", "message", s.store.IDs().Public(hook.KindMessage, m.ID), "error", err)
+	}
+	return newer
+}
+
 // TaskAdded wakes who works on tasks, on whichever node.
 func (s *Server) TaskAdded() {
 	s.tasks.Wake()
@@ -160,6 +171,22 @@ func (s *Server) CheckPolicy(name string) error {
 	}
 	if p.Send == nil {
 		return hook.Errorf(hook.CodeInvalid, "it is not known how %s delivers; leave policy out", name)
+	}
+	return nil
+}
+
+// CheckSubject says whether events of a provider name subjects of a kind.
+func (s *Server) CheckSubject(name, kind string) error {
+	p, err := s.builder.Load().providers.Lookup(name)
+	if err != nil {
+		return err
+	}
+	kinds := p.SubjectKinds()
+	switch {
+	case len(kinds) == 0:
+		return hook.Errorf(hook.CodeInvalid, "events of %s name no subject; leave it out", name)
+	case kind != "" && !slices.Contains(kinds, kind):
+		return hook.Errorf(hook.CodeInvalid, "events of %s name no subject of the kind %q; there are %s", name, kind, strings.Join(kinds, ", "))
 	}
 	return nil
 }

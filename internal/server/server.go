@@ -99,7 +99,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
 		return nil, hook.Errorf(hook.CodeInvalid, "make data directory %s: %w; name a directory that this user can write to with --data", o.Config.Data, err)
 	}
-	s.store, err = store.Open(ctx, store.Options{Dir: o.Config.Data, URL: o.Config.DatabaseURL.Reveal(), Poll: o.Config.DatabaseNotify == config.NotifyPoll, Log: o.Log, Committed: s.metrics.Committed, Seal: ring})
+	s.store, err = store.Open(ctx, store.Options{Dir: o.Config.Data, URL: o.Config.DatabaseURL.Reveal(), Poll: o.Config.DatabaseNotify == config.NotifyPoll, Log: o.Log, Committed: s.metrics.Committed, Due: s.Due, Seal: ring})
 	if err != nil {
 		return nil, err
 	}

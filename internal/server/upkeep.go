@@ -65,6 +65,8 @@ func (s *Server) upkeepJobs() []upkeepJob {
 		{"partitions", func(ctx context.Context) error { return s.store.EnsurePartitions(ctx, time.Now()) }},
 		{"dedupe keys", forget(s.store.ForgetDedupe)},
 		{"idempotency keys", forget(s.store.ForgetIdempotency)},
+		{"states of lanes", forget(s.store.ForgetStates)},
+		{"lanes", s.mendLanes},
 		{"expired secrets", forget(s.store.ForgetSecrets)},
 		{"expired tokens", forget(s.store.ForgetTokens)},
 		{"expired payloads", forget(s.store.ExpireBodies)},
@@ -77,6 +79,14 @@ func (s *Server) upkeepJobs() []upkeepJob {
 		{"alerts not told", s.alerts.Sweep},
 		{"silent sources", s.alerts.Listen},
 	}
+}
+
+func (s *Server) mendLanes(ctx context.Context) error {
+	n, err := s.store.MendLanes(ctx)
+	if n > 0 {
+		s.o.Log.Warn("lanes mended: was a node with an older version running?", "lanes", n)
+	}
+	return err
 }
 
 func (s *Server) purgeApplications(ctx context.Context) error {

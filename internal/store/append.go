@@ -78,7 +78,7 @@ func (w *writer) gather(ctx context.Context, u *write, now time.Time) error {
 	w.gatherRequest(a, m.ID, now)
 	r := &w.rows
 	r.messageArgs = append(r.messageArgs, int64(m.ID), int64(m.Org), int64(m.App), m.Type, text(m.Event.ID), text(m.Family), text(u.subjects),
-		number(ms(m.OccurredAt)), m.Rank, ms(m.ReceivedAt), u.headers, m.Size, m.Fanout, text(u.channels), text(u.tags), number(ms(m.ExpiresAt)))
+		number(ms(m.OccurredAt)), m.Rank, ms(m.ReceivedAt), u.headers, m.Size, m.Fanout, text(u.channels), text(u.tags), number(ms(m.ExpiresAt)), m.Final)
 	r.bodyArgs = append(r.bodyArgs, int64(m.ID), int64(m.Org), blob(m.Body))
 	if a.Hash != (hook.Hash{}) {
 		w.fresh[a.Hash] = m.ID
@@ -86,7 +86,7 @@ func (w *writer) gather(ctx context.Context, u *write, now time.Time) error {
 	}
 	for i := range a.Deliveries {
 		a.Deliveries[i].ID, a.Deliveries[i].Trigger = m.ID+1+hook.Key(i), hook.Scheduled
-		w.gatherDelivery(&a.Deliveries[i], m.ID, 0)
+		w.gatherDelivery(&a.Deliveries[i], m, 0)
 	}
 	return nil
 }
@@ -114,15 +114,18 @@ func (w *writer) gatherDuplicate(ctx context.Context, a *hook.Append, first hook
 	for i := range a.Deliveries {
 		a.Deliveries[i].ID = w.key(now, 1)
 		a.Deliveries[i].Trigger = hook.Duplicate
-		w.gatherDelivery(&a.Deliveries[i], first, 1)
+		w.gatherDelivery(&a.Deliveries[i], &a.Message, 1)
 	}
 	return nil
 }
 
-func (w *writer) gatherDelivery(d *hook.Delivery, message hook.Key, late int) {
-	d.Message = message
-	w.rows.deliveryArgs = append(w.rows.deliveryArgs, int64(d.ID), int64(d.Org), int64(message), int64(d.Endpoint), int(d.State), d.Attempts, d.Failures,
-		ms(d.NextAt), ms(d.Since), int64(d.Holder), int64(d.LastAttempt), int(d.Trigger), late)
+func (w *writer) gatherDelivery(d *hook.Delivery, m *hook.Message, late int) {
+	d.Message = m.ID
+	if d.Lane != 0 {
+		w.lanes.arrive(d, m)
+	}
+	w.rows.deliveryArgs = append(w.rows.deliveryArgs, int64(d.ID), int64(d.Org), int64(m.ID), int64(d.Endpoint), int(d.State), d.Attempts, d.Failures,
+		ms(d.NextAt), ms(d.Since), int64(d.Holder), int64(d.LastAttempt), int(d.Trigger), late, d.Lane)
 }
 
 // encodeHeaders writes headers as [[name,value],…]: in the order received, and

@@ -8,7 +8,7 @@ import (
 	"github.com/sigpost/sigpost/internal/hook"
 )
 
-// Cancel ends a delivery of an application that is pending or held. The error
+// Cancel ends a delivery of an application that is pending, held or waits for its turn. The error
 // has CodeNotFound when the application has no such delivery, and CodeConflict
 // when it is over already, or a process that lives has it in memory: an attempt may
 // be under way.
@@ -37,12 +37,18 @@ func (s *Store) Cancel(ctx context.Context, app, delivery hook.Key) error {
 		}
 		id := s.ids.Public(hook.KindDelivery, delivery)
 		switch {
-		case d.State != hook.Pending && d.State != hook.Held:
+		case d.State != hook.Pending && d.State != hook.Held && d.State != hook.Waiting:
 			return hook.Errorf(hook.CodeConflict, "delivery %s is %s already; only what is pending or held can be canceled", id, d.State)
 		case busy:
 			return hook.Errorf(hook.CodeConflict, "delivery %s is being attempted right now; ask again when that has ended", id)
 		}
-		return one(tx.ExecContext(ctx, "UPDATE deliveries SET state = 4, holder = 0 WHERE id = ? AND state = ?", delivery, int(d.State)))
+		var lanes []laned
+		if d.Lane != 0 {
+			lanes = append(lanes, laned{d.ID, d.Org, laneKey{d.Endpoint, d.Lane}})
+		}
+		return s.leaving(ctx, tx, lanes, func() error {
+			return one(tx.ExecContext(ctx, "UPDATE deliveries SET state = 4, holder = 0 WHERE id = ? AND state = ?", delivery, int(d.State)))
+		})
 	})
 }
 

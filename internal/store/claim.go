@@ -223,37 +223,3 @@ func (s *Store) ReleaseHeld(ctx context.Context, endpoint hook.Key, now time.Tim
 	}
 	return int64(released), nil
 }
-
-// Resend makes a delivery due now, whatever its state, with a new retry window.
-// It is refused while an attempt may be under way.
-func (s *Store) Resend(ctx context.Context, delivery hook.Key, now time.Time) error {
-	return s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		held, args := s.held()
-		q := `UPDATE deliveries SET state = 1, next_at = ?, since = ?, failures = 0, holder = 0, trigger = ? WHERE id = ? AND NOT (state = 1 AND ` + held + `)`
-		res, err := tx.ExecContext(ctx, q, append([]any{ms(now), ms(now), int(hook.Manual), delivery}, args...)...)
-		if err != nil {
-			return err
-		}
-		if n, err := res.RowsAffected(); err != nil {
-			return err
-		} else if n == 0 {
-			return hook.Errorf(hook.CodeConflict, "delivery %s is being attempted right now; ask again when it has ended", s.ids.Public(hook.KindDelivery, delivery))
-		}
-		return nil
-	})
-}
-
-// Deliver adds a delivery of a message that was kept before, due now.
-func (s *Store) Deliver(ctx context.Context, d hook.Delivery) (hook.Key, error) {
-	var id hook.Key
-	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-		id = s.writer.key(time.Now(), 1)
-		const q = `INSERT INTO deliveries (id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger, late)
-			VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, 0, 0, ?, 1)`
-		if _, err := tx.ExecContext(ctx, q, id, d.Org, d.Message, d.Endpoint, int(d.State), ms(d.NextAt), ms(d.Since), int(d.Trigger)); err != nil || s.pg == nil {
-			return err
-		}
-		return insertPostings(ctx, tx, []posting{{d.Endpoint, term(termDelivery), id}}) // there is no indexer
-	})
-	return id, err
-}

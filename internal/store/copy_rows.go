@@ -25,8 +25,8 @@ const (
 // copiedTable is one table and what of it is copied.
 type copiedTable struct {
 	name string
-	// key is the one rising number in its primary key. Tables without one are
-	// small and copied at once.
+	// key is one number by which there is an index and which no two rows share. Tables
+	// without one are small and copied at once.
 	key   string
 	from  hook.Key // rows with a lower key are left behind
 	where string   // those that are copied; empty: all
@@ -69,6 +69,9 @@ func copiedTables(began time.Time) []copiedTable {
 		{name: "duplicates", key: "message_id"},
 		{name: "deliveries", key: "id"},
 		{name: "attempts", key: "id"},
+		{name: "lanes"}, // open ones only
+		{name: "turns"},
+		{name: "latest", key: "delivery_id", from: hook.KeyAt(began.Add(-hook.DedupeWindow))},
 		{name: "rejected", key: "id"},
 		{name: "idempotency", key: "id", from: hook.KeyAt(began.Add(-hook.IdempotencyWindow))},
 	}

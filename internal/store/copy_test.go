@@ -33,6 +33,8 @@ type house struct {
 	seen     hook.Hash
 	token    [32]byte
 	source   hook.Source // its token is an old one, still valid
+	ordered  hook.Endpoint
+	lane     []hook.Key // messages in one lane of it
 }
 
 func (h *house) open(t testing.TB) *store.Store {
@@ -65,6 +67,7 @@ func newHouse(t *testing.T) *house {
 	h.endpoint, h.answer = keepConfidential(t, s)
 	h.rows(t, s)
 	h.events(t, s)
+	h.inLane(t, s)
 	var wg sync.WaitGroup
 	for i := range rowsOfHouse {
 		wg.Go(func() {
@@ -155,6 +158,27 @@ func (h *house) events(t *testing.T, s *store.Store) {
 	}
 }
 
+// inLane makes a lane with two states that are not over.
+func (h *house) inLane(t *testing.T, s *store.Store) {
+	t.Helper()
+	ctx := context.Background()
+	var err error
+	order := hook.Order{By: "subject", LatestOnly: true}
+	if h.ordered, err = s.CreateEndpoint(ctx, hook.Endpoint{Org: store.DefaultOrg, App: h.endpoint.App, URL: "https://x.example/", Order: order}, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range []string{"f", "g"} {
+		now := time.Now()
+		event := hook.Event{Type: "state", Family: family, Final: true, Subjects: []hook.Subject{{Kind: "session", ID: "s"}}}
+		a := &hook.Append{Message: hook.Message{Org: store.DefaultOrg, App: h.endpoint.App, ReceivedAt: now, Body: []byte("s"), Event: event}}
+		a.Deliveries = []hook.Delivery{{Org: store.DefaultOrg, Endpoint: h.ordered.ID, State: hook.Waiting, NextAt: now, Since: now, Lane: order.Lane(event.Subjects)}}
+		if err := s.Append(ctx, a); err != nil {
+			t.Fatal(err)
+		}
+		h.lane = append(h.lane, a.Message.ID)
+	}
+}
+
 // oldRows writes what an older version and an older day have left: text that
 // PostgreSQL does not take, and keys that are out of every window.
 func (h *house) oldRows(t *testing.T) {
@@ -197,14 +221,15 @@ func expectSame(t *testing.T, checks []store.TableCheck) {
 		}
 		rows[c.Table] = c.Source.Rows
 	}
-	want := map[string]int64{"messages": rowsOfHouse + 2, "bodies": rowsOfHouse + 2, "dedupe": 1, "idempotency": 1, "deliveries": 5, "attempts": 3, "duplicates": 1, "rejected": 1}
+	want := map[string]int64{"messages": rowsOfHouse + 4, "bodies": rowsOfHouse + 4, "dedupe": 1, "idempotency": 1, "deliveries": 7, "attempts": 3, "duplicates": 1, "rejected": 1,
+		"lanes": 1, "turns": 1, "latest": 2}
 	for name, n := range want {
 		if rows[name] != n {
 			t.Errorf("%s has %d rows, %d are right", name, rows[name], n)
 		}
 	}
-	if len(rows) != 20 {
-		t.Errorf("%d tables, 20 are right: %v", len(rows), rows)
+	if len(rows) != 24 {
+		t.Errorf("%d tables, 24 are right: %v", len(rows), rows)
 	}
 }
 
@@ -276,6 +301,21 @@ func (h *house) livesAt(t *testing.T, url string) {
 		t.Errorf("states of deliveries (-want +got):\n%s", d)
 	}
 	h.found(t, s)
+	h.goesOn(t, s)
+}
+
+// goesOn checks that the lane is sent in its order.
+func (h *house) goesOn(t *testing.T, s *store.Store) {
+	t.Helper()
+	ctx := context.Background()
+	claimed, _, err := s.Claim(ctx, h.ordered.ID, time.Now(), 10)
+	if err != nil || len(claimed) != 1 || claimed[0].Message != h.lane[0] {
+		t.Fatalf("the head of the lane: %+v, %v", claimed, err)
+	}
+	r := &hook.Record{Delivery: claimed[0], State: hook.Delivered}
+	if err := s.Record(ctx, []*hook.Record{r}); err != nil || r.Next == nil || r.Next.Message != h.lane[1] {
+		t.Errorf("after it: %+v, %v", r, err)
+	}
 }
 
 // found checks what is looked up by other things than keys.
@@ -286,7 +326,7 @@ func (h *house) found(t *testing.T, s *store.Store) {
 	if err != nil || len(bySubject) != 1 || bySubject[0].ID != h.message.ID {
 		t.Errorf("by subject: %+v, %v", bySubject, err)
 	}
-	if n, err := s.CountMessages(ctx, h.endpoint.App, hook.Range{}); err != nil || n != rowsOfHouse+1 {
+	if n, err := s.CountMessages(ctx, h.endpoint.App, hook.Range{}); err != nil || n != rowsOfHouse+3 {
 		t.Errorf("%d messages, %v", n, err)
 	}
 	again := &hook.Append{Hash: h.seen, Message: hook.Message{Org: store.DefaultOrg, App: h.endpoint.App, ReceivedAt: time.Now()}}
@@ -336,7 +376,7 @@ func TestRowsOfOldDaysAreCopiedIntoPartitionsOfTheirOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
-	for table, n := range map[string]int{"messages": rowsOfHouse + 2, "bodies": rowsOfHouse + 2, "deliveries": 5, "attempts": 3} {
+	for table, n := range map[string]int{"messages": rowsOfHouse + 4, "bodies": rowsOfHouse + 4, "deliveries": 7, "attempts": 3} {
 		var rows, left, parts int
 		q := fmt.Sprintf("SELECT (SELECT count(*) FROM %[1]s), (SELECT count(*) FROM %[1]s_default), (SELECT count(DISTINCT tableoid) FROM %[1]s)", table)
 		if err := conn.QueryRow(context.Background(), q).Scan(&rows, &left, &parts); err != nil {

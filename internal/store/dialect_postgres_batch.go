@@ -19,25 +19,25 @@ package store
 // crosswise. A twin is not the first in this batch with its hash.
 const sqlAppend = `WITH u AS (SELECT * FROM unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
 		$9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::bigint[], $14::integer[], $15::text[], $16::text[], $17::bigint[], $18::bytea[],
-		$19::boolean[], $20::boolean[])
+		$19::boolean[], $20::boolean[], $39::boolean[])
 	AS u (n, id, org_id, app_id, event_type, event_id, family, subjects, occurred_at, rank, received_at, headers, size, fanout, channels, tags, expires_at,
-		hash, twin, redeliver)),
+		hash, twin, redeliver, final)),
 claimed AS (INSERT INTO dedupe AS o (hash, message_id, org_id) SELECT hash, id, org_id FROM u WHERE hash IS NOT NULL AND NOT twin ORDER BY hash
 	ON CONFLICT (hash) DO UPDATE SET message_id = CASE WHEN o.message_id < $21 THEN excluded.message_id ELSE o.message_id END
 	RETURNING hash, message_id),
 known AS (SELECT u.n, u.id, u.org_id, u.received_at, u.redeliver, coalesce(c.message_id, u.id) AS first, u.twin OR coalesce(c.message_id, u.id) <> u.id AS again
 	FROM u LEFT JOIN claimed c ON c.hash = u.hash),
-kept AS (INSERT INTO messages (id, org_id, app_id, event_type, event_id, family, subjects, occurred_at, rank, received_at, headers, size, fanout, channels, tags, expires_at)
+kept AS (INSERT INTO messages (id, org_id, app_id, event_type, event_id, family, subjects, occurred_at, rank, received_at, headers, size, fanout, channels, tags, expires_at, final)
 	SELECT u.id, u.org_id, app_id, event_type, nullif(event_id, ''), nullif(family, ''), nullif(subjects, ''), nullif(occurred_at, 0), rank, u.received_at, headers, size,
-		fanout, nullif(channels, ''), nullif(tags, ''), nullif(expires_at, 0)
+		fanout, nullif(channels, ''), nullif(tags, ''), nullif(expires_at, 0), CASE WHEN final THEN 1 ELSE 0 END
 	FROM u JOIN known k ON k.n = u.n WHERE NOT k.again),
 body AS (INSERT INTO bodies (message_id, org_id, body)
 	SELECT k.id, k.org_id, b.body FROM unnest($1::integer[], $22::bytea[]) AS b (n, body) JOIN known k ON k.n = b.n WHERE NOT k.again),
-delivery AS (INSERT INTO deliveries (id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger, late)
+delivery AS (INSERT INTO deliveries (id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger, late, lane)
 	SELECT d.id, d.org_id, k.first, d.endpoint_id, d.state, d.attempts, d.failures, d.next_at, d.since, d.holder, d.last_attempt,
-		CASE WHEN k.again THEN 2 ELSE 0 END, CASE WHEN k.again THEN 1 ELSE 0 END
+		CASE WHEN k.again THEN 2 ELSE 0 END, CASE WHEN k.again THEN 1 ELSE 0 END, d.lane
 	FROM unnest($23::integer[], $24::bigint[], $25::bigint[], $26::bigint[], $27::integer[], $28::integer[], $29::integer[], $30::bigint[], $31::bigint[],
-		$32::bigint[], $33::bigint[]) AS d (n, id, org_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt)
+		$32::bigint[], $33::bigint[], $40::bigint[]) AS d (n, id, org_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, lane)
 	JOIN known k ON k.n = d.n WHERE k.redeliver OR NOT k.again),
 posting AS (INSERT INTO postings (owner_id, term, id)
 	SELECT p.owner_id, p.term, p.id FROM unnest($34::integer[], $35::bigint[], $36::bigint[], $37::bigint[], $38::boolean[]) AS p (n, owner_id, term, id, of_message)
@@ -63,9 +63,10 @@ const sqlKeys = `INSERT INTO idempotency AS o (id, org_id, hash, request, messag
 // rows are joined, these are looked up and no others. (+ 0 keeps the planner from
 // the index of all that is pending, which looks small while there are no statistics.)
 const sqlSettle = `WITH r AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::integer[], $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[],
-		$9::bigint[], $10::bigint[], $11::integer[], $12::integer[], $13::bigint[], $14::bigint[], $15::text[], $16::integer[], $17::bytea[], $18::text[], $19::bigint[])
-	AS r (id, holder, state, attempts, failures, next_at, last_attempt, attempt, org_id, previous, number, trigger, at, duration, outcome, status, response, reason, term)),
-settled AS (UPDATE deliveries d SET state = r.state, attempts = r.attempts, failures = r.failures, next_at = r.next_at, holder = 0, last_attempt = r.last_attempt, trigger = 0
+		$9::bigint[], $10::bigint[], $11::integer[], $12::integer[], $13::bigint[], $14::bigint[], $15::text[], $16::integer[], $17::bytea[], $18::text[], $19::bigint[], $20::integer[])
+	AS r (id, holder, state, attempts, failures, next_at, last_attempt, attempt, org_id, previous, number, trigger, at, duration, outcome, status, response, reason, term, poison)),
+settled AS (UPDATE deliveries d SET state = r.state, attempts = r.attempts, failures = r.failures, next_at = r.next_at, holder = 0, last_attempt = r.last_attempt, trigger = 0,
+		poison = greatest(d.poison, r.poison), lane = CASE WHEN r.poison = 2 THEN 0 ELSE d.lane END
 	FROM r WHERE d.id = r.id AND d.holder = r.holder AND d.state + 0 = 1 AND d.id = ANY ($1::bigint[]) RETURNING d.id, d.endpoint_id, d.last_attempt),
 attempt AS (INSERT INTO attempts (id, org_id, delivery_id, previous, number, trigger, at, duration, outcome, status, response, reason)
 	SELECT r.attempt, r.org_id, r.id, r.previous, r.number, r.trigger, r.at, r.duration, r.outcome, r.status, r.response, nullif(r.reason, '')

@@ -30,7 +30,7 @@ func (p *postgres) sqlClaim() string {
 				ORDER BY next_at LIMIT ?4 FOR UPDATE SKIP LOCKED) AS d
 			ORDER BY d.next_at LIMIT ?4)
 		UPDATE deliveries SET holder = ?1 FROM due WHERE deliveries.id = due.id
-		RETURNING deliveries.id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger`
+		RETURNING deliveries.id, ` + deliveryRest
 }
 
 // sqlNext is when the first delivery of an endpoint that may be taken is due.

@@ -28,6 +28,12 @@ type endpointSettings struct {
 	SuccessCodes []int               `json:"success_codes,omitempty"`
 	SchemeName   string              `json:"scheme,omitempty"`
 	Policy       string              `json:"policy,omitempty"`
+	Order        string              `json:"order,omitempty"`
+	ByOccurrence bool                `json:"by_occurrence,omitempty"`
+	OrderWindow  time.Duration       `json:"order_window,omitempty"`
+	LatestOnly   bool                `json:"latest_only,omitempty"`
+	OnPoison     string              `json:"on_poison,omitempty"`
+	PoisonAfter  int                 `json:"poison_after,omitempty"`
 	OfSource     bool                `json:"of_source,omitempty"`
 	Untrusted    bool                `json:"untrusted,omitempty"`
 }
@@ -36,6 +42,7 @@ func encodeSettings(e *hook.Endpoint) (string, error) {
 	raw, err := json.Marshal(endpointSettings{
 		EventTypes: e.EventTypes, Channels: e.Channels, Throttle: e.Throttle, Timeout: e.Timeout, Concurrency: e.Concurrency,
 		Schedule: e.Schedule, Schedules: e.Schedules, Window: e.Window, SuccessCodes: e.SuccessCodes, SchemeName: e.SchemeName, Policy: e.Policy, OfSource: e.OfSource, Untrusted: e.Untrusted,
+		Order: e.Order.By, ByOccurrence: e.Order.ByOccurrence, OrderWindow: e.Order.Window, LatestOnly: e.Order.LatestOnly, OnPoison: string(e.Order.OnPoison), PoisonAfter: e.Order.PoisonAfter,
 	})
 	return string(raw), err
 }
@@ -48,6 +55,9 @@ func decodeSettings(raw []byte, e *hook.Endpoint) error {
 	e.EventTypes, e.Channels, e.Throttle, e.Timeout, e.Concurrency = x.EventTypes, x.Channels, x.Throttle, x.Timeout, x.Concurrency
 	e.Schedule, e.Window, e.SuccessCodes, e.SchemeName, e.Policy, e.OfSource = x.Schedule, x.Window, x.SuccessCodes, x.SchemeName, x.Policy, x.OfSource
 	e.Untrusted, e.Schedules = x.Untrusted, x.Schedules
+	e.Order = hook.Order{
+		By: x.Order, ByOccurrence: x.ByOccurrence, Window: x.OrderWindow, LatestOnly: x.LatestOnly, OnPoison: hook.PoisonPolicy(x.OnPoison), PoisonAfter: x.PoisonAfter,
+	}
 	return nil
 }
 
@@ -203,7 +213,10 @@ func (s *Store) UpdateEndpoint(ctx context.Context, e hook.Endpoint, secrets hoo
 		made.Org, made.Name, made.ManagedByFile, made.CreatedAt, made.UpdatedAt = old.Org, old.Name, false, old.CreatedAt, changedAt(old.UpdatedAt)
 		const q = `UPDATE endpoints SET updated_at = ?, uid = ?, url = ?, description = ?, settings = ?, headers = ?, metadata = ?, state = ?, reason = ? WHERE id = ?`
 		args := append([]any{ms(made.UpdatedAt)}, row...)
-		return one(tx.ExecContext(ctx, q, append(args, e.ID)...))
+		if err := one(tx.ExecContext(ctx, q, append(args, e.ID)...)); err != nil {
+			return err
+		}
+		return forgetLatest(ctx, tx, &e)
 	})
 	if err != nil {
 		return hook.Endpoint{}, fmt.Errorf("update endpoint: %w", err)
@@ -243,15 +256,50 @@ func (s *Store) DeleteEndpoint(ctx context.Context, app, id hook.Key) error {
 	return err
 }
 
-// cancelFor cancels what an endpoint still had to get, in small steps.
-func (s *Store) cancelFor(ctx context.Context, endpoint hook.Key) (int64, error) {
-	const q = `UPDATE deliveries SET state = 4, holder = 0 WHERE id IN (SELECT id FROM deliveries WHERE state = %d AND endpoint_id = ? LIMIT ?)`
-	pending, err := s.inSteps(ctx, "cancel deliveries", fmt.Sprintf(q, hook.Pending), endpoint)
-	if err != nil {
-		return pending, err
+// cancelFor cancels what an endpoint still had to get, in small steps: first what
+// waits in lanes, so that nothing of it gets its turn by that.
+func (s *Store) cancelFor(ctx context.Context, endpoint hook.Key) (total int64, err error) {
+	for _, which := range []string{
+		"SELECT id FROM turns WHERE endpoint_id = ? LIMIT ?",
+		"SELECT id FROM deliveries WHERE state = 1 AND endpoint_id = ? LIMIT ?",
+		"SELECT id FROM deliveries WHERE state = 5 AND endpoint_id = ? LIMIT ?",
+	} {
+		for n := stateStep; n == stateStep; {
+			if n, err = s.cancelSome(ctx, which, endpoint); err != nil {
+				return total, fmt.Errorf("cancel deliveries: %w", err)
+			}
+			total += int64(n)
+		}
 	}
-	held, err := s.inSteps(ctx, "cancel deliveries", fmt.Sprintf(q, hook.Held), endpoint)
-	return pending + held, err
+	if _, err := s.changeState(ctx, "DELETE FROM latest WHERE endpoint_id = ?", endpoint); err != nil {
+		return total, fmt.Errorf("cancel deliveries: %w", err)
+	}
+	return total, nil
+}
+
+func (s *Store) cancelSome(ctx context.Context, which string, endpoint hook.Key) (n int, err error) {
+	err = s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
+		ids, err := queryKeys(ctx, tx, which, endpoint, stateStep)
+		if n = len(ids); err != nil || n == 0 {
+			return err
+		}
+		these, args := anyOf("id", n), anys(ids)
+		ordered, err := stillOpen(ctx, tx, these, args...)
+		if err != nil {
+			return err
+		}
+		err = s.leaving(ctx, tx, ordered, func() error {
+			_, err := tx.ExecContext(ctx, "UPDATE deliveries SET state = 4, holder = 0 WHERE state IN (1, 5, 6) AND "+these, args...)
+			return err
+		})
+		if err != nil || len(ordered) == n {
+			return err
+		}
+		// A turn without a delivery that waits was left by an older version.
+		_, err = tx.ExecContext(ctx, "DELETE FROM turns WHERE endpoint_id = ? AND "+these, append([]any{endpoint}, args...)...)
+		return err
+	})
+	return n, err
 }
 
 // CancelOrphans cancels what endpoints still had to get that are gone: a stop

@@ -32,7 +32,7 @@ func (s *Store) expireSome(ctx context.Context, now time.Time) (n int, err error
 			return err
 		}
 		return s.securely(ctx, tx, func() error {
-			if _, err := expunge(ctx, tx, due); err != nil {
+			if _, err := s.expunge(ctx, tx, due); err != nil {
 				return err
 			}
 			for _, m := range due {

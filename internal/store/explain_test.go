@@ -12,7 +12,7 @@ import (
 
 // Tables of any size, and the names that queries give them. Lists may search in
 // them by key or index; c is what the inner query of a list gave, row by row.
-var wholeTable = regexp.MustCompile(`^SCAN (messages|bodies|deliveries|attempts|postings|duplicates|[abdmu]|p\d*)\b|TEMP B-TREE|AUTOMATIC`)
+var wholeTable = regexp.MustCompile(`^SCAN (messages|bodies|deliveries|attempts|postings|duplicates|turns|lanes|[abdmu]|p\d*)\b|TEMP B-TREE|AUTOMATIC`)
 
 // queriesOfLists are the queries of lists, as the lists make them.
 func queriesOfLists() map[string][]query {
@@ -34,7 +34,7 @@ func queriesOfLists() map[string][]query {
 		"odd":  newMessageFilter(nil, `"`, "ü"),
 	} {
 		legs("messages "+name, indexedMessagesOf(1, &f, some), newMessagesOf(1, &f, some))
-		for _, states := range [][]hook.DeliveryState{nil, {hook.Pending}, {hook.Failed}, {hook.Failed, hook.Canceled, hook.Held}} {
+		for _, states := range [][]hook.DeliveryState{nil, {hook.Pending}, {hook.Pending, hook.Waiting}, {hook.Failed}, {hook.Failed, hook.Canceled, hook.Held}} {
 			legs("deliveries "+name, deliveryLegs(&hook.DeliveryQuery{Endpoint: 1, States: states}, &f, false, some, some)...)
 		}
 		for _, class := range []int{-1, 0, 200, 500} {
@@ -44,8 +44,8 @@ func queriesOfLists() map[string][]query {
 	}
 	legs("subject", subjectLegs(1, hook.Subject{Kind: "k", ID: "i"}, some, some)...)
 	for _, text := range []string{
-		sqlMessages + "m.id IN (?, ?)", sqlMessagesWithBodies + "m.id IN (?, ?)", sqlSearchBody, sqlNewEvent, sqlIndexedEvent,
-		sqlDeliveries + "id IN (?, ?)", sqlDeliveries + "id = ?", sqlCountSomePending, sqlAttempts + "a.id IN (?, ?)", sqlChains,
+		sqlMessages + "m.id IN (?, ?)", sqlMessagesWithBodies + "m.id IN (?, ?)", sqlSearchBody, sqlNewEvent, sqlIndexedEvent, sqlNewestOf, sqlStatesOf + "id IN (?, ?)", sqlUnindexedStatesOf,
+		sqlDeliveries + "id IN (?, ?)", sqlDeliveries + "id = ?", sqlCountSomePending, sqlCountSomeWaiting, sqlAttempts + "a.id IN (?, ?)", sqlChains,
 		sqlOldestMessage, sqlOldestDelivery, sqlOldestAttempt,
 		sqlMessagesAfter, sqlDeliveriesAfter, sqlAttemptsAfter, sqlMessageAt, sqlDeliveryAt, sqlAttemptAt,
 		sqlCountPostings, sqlCountNewMessages, sqlCountNewDeliveries, sqlNextPosting, sqlLastPosting, sqlSomePostings, sqlCountDue,
@@ -77,7 +77,7 @@ func TestAListOfPendingDeliveriesReadsTheirIndexOnly(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	f := newMessageFilter([]string{"a"}, "", "")
-	q := &hook.DeliveryQuery{Endpoint: 1, States: []hook.DeliveryState{hook.Pending, hook.Failed}}
+	q := &hook.DeliveryQuery{Endpoint: 1, States: []hook.DeliveryState{hook.Pending, hook.Waiting, hook.Failed}}
 	legs := deliveryLegs(q, &f, true, span{5, 500}, span{5, 500})
 	if len(legs) != 1 {
 		t.Fatalf("%d legs", len(legs))

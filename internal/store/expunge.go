@@ -82,7 +82,7 @@ func (s *Store) ExpungeBodies(ctx context.Context, app hook.Key, keys []hook.Key
 				return err
 			}
 			return s.securely(ctx, tx, func() error {
-				_, err := expunge(ctx, tx, found)
+				_, err := s.expunge(ctx, tx, found)
 				return err
 			})
 		})
@@ -102,33 +102,57 @@ type fanned struct {
 	fanout int
 }
 
+// last is the key of the last delivery that was made with the message.
+func (m *fanned) last() hook.Key { return m.id + hook.Key(m.fanout) }
+
 func scanFanned(row scanner) (m fanned, err error) {
 	err = row.Scan(&m.id, &m.fanout)
 	return m, err
 }
 
-// expunge deletes bodies and cancels deliveries. It says how many bodies there were.
-func expunge(ctx context.Context, tx *sql.Conn, messages []fanned) (bodies int, err error) {
-	for _, m := range messages {
-		res, err := tx.ExecContext(ctx, "DELETE FROM bodies WHERE message_id = ?", m.id)
-		if err != nil {
-			return bodies, err
-		}
-		n, err := res.RowsAffected()
-		if err != nil {
-			return bodies, err
-		}
-		bodies += int(n)
-		const cancel = "UPDATE deliveries SET state = 4, holder = 0 WHERE id > ? AND id <= ? AND state IN (1, 5)"
-		if _, err := tx.ExecContext(ctx, cancel, m.id, m.id+hook.Key(m.fanout)); err != nil {
-			return bodies, err
-		}
-		const cancelLate = "UPDATE deliveries SET state = 4, holder = 0 WHERE late = 1 AND message_id = ? AND state IN (1, 5)"
-		if _, err := tx.ExecContext(ctx, cancelLate, m.id); err != nil {
-			return bodies, err
-		}
+// expunge deletes bodies and cancels deliveries. It says how many bodies there were. The head
+// of a lane that is being sent is over only when that has ended: the next may not be
+// sent beside it.
+func (s *Store) expunge(ctx context.Context, tx *sql.Conn, messages []fanned) (bodies int, err error) {
+	ordered, err := openOf(ctx, tx, messages)
+	if err != nil {
+		return 0, err
 	}
-	return bodies, nil
+	err = s.leaving(ctx, tx, ordered, func() error {
+		held, args := s.held()
+		cancel := "UPDATE deliveries SET state = 4, holder = 0 WHERE %s AND state IN (1, 5, 6) AND NOT (lane <> 0 AND state = 1 AND " + held + ")"
+		for _, m := range messages {
+			res, err := tx.ExecContext(ctx, "DELETE FROM bodies WHERE message_id = ?", m.id)
+			if err != nil {
+				return err
+			}
+			n, err := res.RowsAffected()
+			if err != nil {
+				return err
+			}
+			bodies += int(n)
+			if _, err := tx.ExecContext(ctx, fmt.Sprintf(cancel, "id > ? AND id <= ?"), append([]any{m.id, m.last()}, args...)...); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, fmt.Sprintf(cancel, "late = 1 AND message_id = ?"), append([]any{m.id}, args...)...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return bodies, err
+}
+
+// openOf are the deliveries of messages that are in lanes and not over.
+func openOf(ctx context.Context, tx *sql.Conn, messages []fanned) (ordered []laned, err error) {
+	for _, m := range messages {
+		list, err := stillOpen(ctx, tx, "id > ?1 AND id <= ?2 UNION ALL "+sqlStillOpen+"late = 1 AND message_id = ?1", m.id, m.last())
+		if err != nil {
+			return nil, err
+		}
+		ordered = append(ordered, list...)
+	}
+	return ordered, nil
 }
 
 // PurgeBodies does what ExpungeBody does for an application's messages behind
@@ -145,7 +169,7 @@ func (s *Store) PurgeBodies(ctx context.Context, app, cursor hook.Key, limit int
 		bodies := 0
 		err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
 			return s.securely(ctx, tx, func() (err error) {
-				bodies, err = expunge(ctx, tx, step)
+				bodies, err = s.expunge(ctx, tx, step)
 				return err
 			})
 		})

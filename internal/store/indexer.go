@@ -84,9 +84,22 @@ func (s *Store) Index(ctx context.Context) (done int, err error) {
 		if err != nil {
 			return done, fmt.Errorf("index %s: %w", t.name, err)
 		}
+		if rows > 0 && t.name == indexedMessages {
+			s.indexedTo.Store(int64(last))
+		}
 		done += rows
 	}
 	return done, nil
+}
+
+// messagesIndexed reads up to which key messages are indexed, and remembers it.
+func (s *Store) messagesIndexed(ctx context.Context) (mark hook.Key, err error) {
+	err = s.view(ctx, func(tx *sql.Tx) error {
+		mark, err = indexed(ctx, tx, indexedMessages)
+		return err
+	})
+	s.indexedTo.Store(int64(mark))
+	return mark, err
 }
 
 func readMessagePostings(ctx context.Context, tx *sql.Tx, after hook.Key) (list []posting, last hook.Key, n int, err error) {

@@ -48,17 +48,27 @@ func (s *Store) ListDeliveries(ctx context.Context, q hook.DeliveryQuery) (list 
 // walking over all deliveries finds them soon enough.
 const pendingSorted = 2000
 
-// fewPending says whether pending deliveries are to be found by their index.
+// fewPending says whether those that are pending, and those that wait for their turn, are
+// to be found by their indexes.
 func fewPending(ctx context.Context, tx *sql.Tx, endpoint hook.Key, states []hook.DeliveryState) (bool, error) {
-	if !slices.Contains(states, hook.Pending) {
-		return false, nil
+	all := 0
+	for state, q := range map[hook.DeliveryState]string{hook.Pending: sqlCountSomePending, hook.Waiting: sqlCountSomeWaiting} {
+		if !slices.Contains(states, state) {
+			continue
+		}
+		var n int
+		if err := tx.QueryRowContext(ctx, q, endpoint, pendingSorted+1).Scan(&n); err != nil {
+			return false, err
+		}
+		all += n
 	}
-	var n int
-	err := tx.QueryRowContext(ctx, sqlCountSomePending, endpoint, pendingSorted+1).Scan(&n)
-	return n <= pendingSorted, err
+	return all <= pendingSorted, nil
 }
 
-const sqlCountSomePending = "SELECT count(*) FROM (SELECT 1 FROM deliveries INDEXED BY deliveries_pending WHERE state = 1 AND endpoint_id = ? LIMIT ?) AS few"
+const (
+	sqlCountSomePending = "SELECT count(*) FROM (SELECT 1 FROM deliveries INDEXED BY deliveries_pending WHERE state = 1 AND endpoint_id = ? LIMIT ?) AS few"
+	sqlCountSomeWaiting = "SELECT count(*) FROM (SELECT 1 FROM turns WHERE endpoint_id = ? LIMIT ?) AS few"
+)
 
 // fromStates are the queries of deliveries in states that have indexes of their
 // own, which are up to date with every commit; ok is false when a state has none.
@@ -68,6 +78,8 @@ func fromStates(endpoint hook.Key, states []hook.DeliveryState, fewPending bool)
 		switch {
 		case s == hook.Pending && fewPending:
 			text = "SELECT id, message_id FROM deliveries INDEXED BY deliveries_pending WHERE state = 1 AND endpoint_id = ?"
+		case s == hook.Waiting && fewPending:
+			text = "SELECT id, message_id FROM turns WHERE endpoint_id = ?"
 		case s == hook.Failed:
 			text = "SELECT id, message_id FROM deliveries INDEXED BY deliveries_failed WHERE state = 2 AND endpoint_id = ?"
 		case s == hook.Canceled:

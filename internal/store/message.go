@@ -12,7 +12,7 @@ import (
 )
 
 const messageColumns = `m.id, m.org_id, m.app_id, m.event_type, coalesce(m.event_id, ''), coalesce(m.family, ''), m.subjects, coalesce(m.occurred_at, 0),
-	m.rank, m.received_at, m.headers, m.size, m.fanout, coalesce(u.count, 0), coalesce(u.last_at, 0), m.channels, m.tags, coalesce(m.expires_at, 0)`
+	m.rank, m.received_at, m.headers, m.size, m.fanout, coalesce(u.count, 0), coalesce(u.last_at, 0), m.channels, m.tags, coalesce(m.expires_at, 0), m.final`
 
 const messageTables = `messages m LEFT JOIN duplicates u ON u.message_id = m.id`
 
@@ -22,7 +22,7 @@ func scanMessage(row scanner, more ...any) (hook.Message, error) {
 	var m hook.Message
 	var occurred, received, duplicate, expires int64
 	var headers, subjects, channels, tags sql.RawBytes
-	into := []any{&m.ID, &m.Org, &m.App, &m.Type, &m.Event.ID, &m.Family, &subjects, &occurred, &m.Rank, &received, &headers, &m.Size, &m.Fanout, &m.Duplicates, &duplicate, &channels, &tags, &expires}
+	into := []any{&m.ID, &m.Org, &m.App, &m.Type, &m.Event.ID, &m.Family, &subjects, &occurred, &m.Rank, &received, &headers, &m.Size, &m.Fanout, &m.Duplicates, &duplicate, &channels, &tags, &expires, &m.Final}
 	if err := row.Scan(append(into, more...)...); err != nil {
 		return m, err
 	}
@@ -133,11 +133,14 @@ func (s *Store) ListMessages(ctx context.Context, f hook.MessageFilter) (list []
 	return list, next, nil
 }
 
-const deliveryColumns = "id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger"
+const (
+	deliveryColumns = "id, " + deliveryRest
+	deliveryRest    = "org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger, lane, superseded, poison"
+)
 
 func scanDelivery(row scanner) (d hook.Delivery, err error) {
 	var next, since int64
-	err = row.Scan(&d.ID, &d.Org, &d.Message, &d.Endpoint, &d.State, &d.Attempts, &d.Failures, &next, &since, &d.Holder, &d.LastAttempt, &d.Trigger)
+	err = row.Scan(&d.ID, &d.Org, &d.Message, &d.Endpoint, &d.State, &d.Attempts, &d.Failures, &next, &since, &d.Holder, &d.LastAttempt, &d.Trigger, &d.Lane, &d.Superseded, &d.Poison)
 	d.NextAt, d.Since = fromMS(next), fromMS(since)
 	return d, err
 }

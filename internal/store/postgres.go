@@ -156,12 +156,15 @@ func (s *Store) openAlone(ctx context.Context, o Options) error {
 	if _, err := s.sealOld(unhurried(ctx)); err != nil {
 		return err
 	}
+	if err := s.prepareReads(ctx); err != nil {
+		return err
+	}
 	keys, err := s.beginNode(ctx)
 	if err != nil {
 		return err
 	}
 	s.writer = s.newWriter(o, keys)
-	s.writer.pg = &pgWriter{store: s}
+	s.writer.pg, s.writer.recent = &pgWriter{store: s}, newRecent(0, recentShared)
 	go s.writer.run()
 	if err := s.beatAs(ctx, ""); err != nil { // and see who else is there
 		s.writer.stop()

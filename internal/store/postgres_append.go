@@ -22,7 +22,7 @@ type eventBatch struct {
 	id, org, app, occurred, rank, received, size, expires  []int64
 	kind, event, family, subjects, headers, channels, tags []string
 	hash, body                                             [][]byte
-	twin, redeliver                                        []bool
+	twin, redeliver, final                                 []bool
 
 	deliveries deliveryColumnsOf
 	postings   postingColumnsOf
@@ -30,8 +30,8 @@ type eventBatch struct {
 }
 
 type deliveryColumnsOf struct {
-	n, state, attempts, failures                 []int32
-	id, org, endpoint, next, since, holder, last []int64
+	n, state, attempts, failures                       []int32
+	id, org, endpoint, next, since, holder, last, lane []int64
 }
 
 type postingColumnsOf struct {
@@ -76,7 +76,7 @@ func (b *eventBatch) queue(pipe *pgx.Batch) {
 	pipe.Queue(sqlAppend, b.n, b.id, b.org, b.app, b.kind, b.event, b.family, b.subjects, b.occurred, b.rank, b.received, b.headers, b.size, b.fanout,
 		b.channels, b.tags, b.expires, b.hash, b.twin, b.redeliver, int64(b.oldest), b.body,
 		d.n, d.id, d.org, d.endpoint, d.state, d.attempts, d.failures, d.next, d.since, d.holder, d.last,
-		p.n, p.owner, p.term, p.id, p.ofMessage).Query(b.read)
+		p.n, p.owner, p.term, p.id, p.ofMessage, b.final, d.lane).Query(b.read)
 }
 
 // read takes in which units were known: all others are new.
@@ -106,7 +106,7 @@ func (b *eventBatch) add(n int32, u *write) {
 	b.occurred, b.received, b.expires = append(b.occurred, ms(m.OccurredAt)), append(b.received, ms(m.ReceivedAt)), append(b.expires, ms(m.ExpiresAt))
 	b.rank, b.size = append(b.rank, int64(m.Rank)), append(b.size, int64(m.Size))
 	b.body = append(b.body, blob(m.Body))
-	b.redeliver = append(b.redeliver, a.Redeliver)
+	b.redeliver, b.final = append(b.redeliver, a.Redeliver), append(b.final, m.Final)
 	b.addHash(n, a.Hash)
 	b.addPostings(n, m)
 	delivered := term(termDelivery)
@@ -119,6 +119,7 @@ func (b *eventBatch) add(n int32, u *write) {
 		d.id, d.org, d.endpoint = append(d.id, int64(x.ID)), append(d.org, int64(x.Org)), append(d.endpoint, int64(x.Endpoint))
 		d.next, d.since = append(d.next, ms(x.NextAt)), append(d.since, ms(x.Since))
 		d.holder, d.last = append(d.holder, int64(x.Holder)), append(d.last, int64(x.LastAttempt))
+		d.lane = append(d.lane, x.Lane)
 		b.postings.add(n, posting{x.Endpoint, delivered, x.ID}, false)
 	}
 }

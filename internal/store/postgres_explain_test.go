@@ -25,7 +25,7 @@ type planNode struct {
 	Plans    []planNode `json:"Plans"`
 }
 
-var hotTable = regexp.MustCompile(`^(messages|bodies|deliveries|attempts|postings|duplicates)(_|$)`)
+var hotTable = regexp.MustCompile(`^(messages|bodies|deliveries|attempts|postings|duplicates|lanes|turns|latest)(_|$)`)
 
 // faults are the steps of a plan that read a table of any size from end to end, or
 // put in order what may be any number of rows.

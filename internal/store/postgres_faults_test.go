@@ -398,7 +398,7 @@ func TestWhatComesLateFromADeadNodeChangesNothing(t *testing.T) {
 			lost(t, b, a)
 			arrived(t, b, take(t, b))
 			left := keep(t, b, unit(0)).Deliveries[0]
-			before := stateOf(t, b, held.ID) + stateOf(t, b, free.ID)
+			before := rowOf(t, b, held.ID) + rowOf(t, b, free.ID)
 			proxy.Set(pgtest.Pass)
 			for end := time.Now().Add(ample); ; { // the session ends when it has done all that it was sent
 				now := sessionsOf(t, a, b)
@@ -409,7 +409,7 @@ func TestWhatComesLateFromADeadNodeChangesNothing(t *testing.T) {
 					t.Fatal("what was sent does not come to an end")
 				}
 			}
-			if after := stateOf(t, b, held.ID) + stateOf(t, b, free.ID); after != before {
+			if after := rowOf(t, b, held.ID) + rowOf(t, b, free.ID); after != before {
 				t.Errorf("%s became %s", before, after)
 			}
 			if claimed, err := exists(ctx, b.read, "SELECT 1 FROM deliveries WHERE id = ? AND holder <> 0", left.ID); err != nil || claimed {
@@ -433,8 +433,8 @@ func arrived(t *testing.T, s *Store, list []hook.Delivery) {
 	}
 }
 
-// stateOf is all that is said of a delivery.
-func stateOf(t *testing.T, s *Store, delivery hook.Key) (text string) {
+// rowOf is all that is said of a delivery.
+func rowOf(t *testing.T, s *Store, delivery hook.Key) (text string) {
 	t.Helper()
 	const q = "SELECT concat('[state ', state, ' attempts ', attempts, ' last ', last_attempt, ' holder ', holder, ' kept ', (SELECT count(*) FROM attempts WHERE delivery_id = d.id), ']') FROM deliveries d WHERE id = ?"
 	if err := s.read.QueryRow(q, delivery).Scan(&text); err != nil {

@@ -29,7 +29,7 @@ func TestPostgreSQL(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	urls := map[string]string{}
-	storetest.Run(t, func(t testing.TB, name string) *store.Store {
+	open := func(t testing.TB, name string) *store.Store {
 		mu.Lock()
 		url := urls[path.Base(name)]
 		mu.Unlock()
@@ -40,5 +40,7 @@ func TestPostgreSQL(t *testing.T) {
 			mu.Unlock()
 		}
 		return openURL(t, url)
-	})
+	}
+	storetest.Run(t, open)
+	storetest.RunLanes(t, open, store.LaneFaultsForTest)
 }

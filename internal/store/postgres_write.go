@@ -48,11 +48,15 @@ func (p *pgWriter) once(batch []*write) error {
 	for _, u := range batch {
 		u.err = nil
 	}
+	p.store.writer.forget()
 	if err := p.connect(ctx); err != nil {
 		return storeError("connect", fmt.Errorf("%w: %w", errLost, err))
 	}
-	err := p.write(ctx, batch)
+	states, err := p.write(ctx, batch)
 	if err == nil {
+		p.store.writer.remember(batch)
+		p.compare(ctx, states)
+		p.store.writer.tell()
 		return nil
 	}
 	if p.clear() {
@@ -144,48 +148,53 @@ func (p *pgWriter) close() error {
 	return err
 }
 
-// write sends the batch: at once when nothing in it needs an answer before the next.
-func (p *pgWriter) write(ctx context.Context, batch []*write) error {
+// write sends the batch: at once when nothing in it needs an answer before the next,
+// as idempotency keys, lanes and units with statements of their own do.
+func (p *pgWriter) write(ctx context.Context, batch []*write) (*states, error) {
 	w := p.store.writer
 	now := time.Now()
 	events := gatherEvents(w, batch, now)
 	settled := gatherSettled(w, batch, now)
+	lanes := p.touched(events, batch)
 	others := false
 	for _, u := range batch {
 		others = others || u.other != nil
 	}
 	var pipe pgx.Batch
-	open := others || len(events.keys.ids) > 0
+	open := others || len(events.keys.ids) > 0 || lanes != nil
 	if open {
 		pipe.Queue("BEGIN")
 	}
 	if len(events.keys.ids) > 0 {
 		events.queueKeys(&pipe)
 		if err := p.send(ctx, &pipe); err != nil {
-			return err
+			return nil, err
 		}
 		pipe = pgx.Batch{}
 	}
+	states := events.queueStates(&pipe)
 	events.queue(&pipe)
+	lanes.lock(&pipe)
 	for _, round := range settled {
 		round.queue(&pipe)
 	}
-	if err := p.send(ctx, &pipe); err != nil {
-		return err
+	lanes.read(&pipe)
+	if err := p.send(ctx, &pipe); err != nil || !open {
+		return states, err
 	}
-	if !open {
-		return nil
+	if err := lanes.advance(ctx, events, batch, now); err != nil {
+		return nil, err
 	}
 	if err := p.send(ctx, events.correctKeys()); err != nil {
-		return err
+		return nil, err
 	}
 	if others {
 		if err := p.others(ctx, batch); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	_, err := p.conn.ExecContext(ctx, "COMMIT")
-	return err
+	return states, err
 }
 
 // send sends what is queued in one round trip. Without a BEGIN it is a transaction

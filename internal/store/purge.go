@@ -74,13 +74,12 @@ func (s *Store) purge(ctx context.Context, messages []fanned) (n int, err error)
 		step := messages[:min(expungeStep, len(messages))]
 		messages = messages[len(step):]
 		err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
-			return s.securely(ctx, tx, func() error {
-				for _, m := range step {
-					if err := purgeMessage(ctx, tx, m); err != nil {
-						return err
-					}
-				}
-				return nil
+			ordered, err := openOf(ctx, tx, step)
+			if err != nil {
+				return err
+			}
+			return s.leaving(ctx, tx, ordered, func() error {
+				return s.securely(ctx, tx, func() error { return purgeAll(ctx, tx, step) })
 			})
 		})
 		if err != nil {
@@ -89,6 +88,15 @@ func (s *Store) purge(ctx context.Context, messages []fanned) (n int, err error)
 		n += len(step)
 	}
 	return n, nil
+}
+
+func purgeAll(ctx context.Context, tx *sql.Conn, messages []fanned) error {
+	for _, m := range messages {
+		if err := purgeMessage(ctx, tx, m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // purgeMessage deletes a message with its body, its deliveries and the chains of
@@ -100,14 +108,13 @@ func purgeMessage(ctx context.Context, tx *sql.Conn, m fanned) error {
 		chain = `DELETE FROM attempts WHERE id IN (WITH RECURSIVE chain (id) AS (SELECT last_attempt FROM deliveries WHERE %s AND last_attempt <> 0
 			UNION SELECT a.previous FROM attempts a JOIN chain c ON a.id = c.id WHERE a.previous <> 0) SELECT id FROM chain)`
 	)
-	last := m.id + hook.Key(m.fanout)
 	for _, x := range []struct {
 		query string
 		args  []any
 	}{
-		{fmt.Sprintf(chain, with), []any{m.id, last}},
+		{fmt.Sprintf(chain, with), []any{m.id, m.last()}},
 		{fmt.Sprintf(chain, late), []any{m.id}},
-		{"DELETE FROM deliveries WHERE " + with, []any{m.id, last}},
+		{"DELETE FROM deliveries WHERE " + with, []any{m.id, m.last()}},
 		{"DELETE FROM deliveries WHERE " + late, []any{m.id}},
 		{"DELETE FROM bodies WHERE message_id = ?", []any{m.id}},
 		{"DELETE FROM duplicates WHERE message_id = ?", []any{m.id}},

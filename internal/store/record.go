@@ -54,6 +54,11 @@ func (w *writer) settle(ctx context.Context, r *hook.Record, now time.Time) erro
 		return err
 	}
 	r.Refused = n == 0
+	if !r.Refused && d.Lane != 0 {
+		if err := w.inLane(ctx, r); err != nil {
+			return err
+		}
+	}
 	if r.Refused || r.Attempt == nil {
 		return nil
 	}
@@ -62,6 +67,20 @@ func (w *writer) settle(ctx context.Context, r *hook.Record, now time.Time) erro
 	w.rows.attemptArgs = append(w.rows.attemptArgs, int64(a.ID), int64(d.Org), int64(d.ID), int64(d.LastAttempt), a.Number, int(a.Trigger), a.At.UnixMilli(),
 		a.Duration.Microseconds(), string(a.Outcome), a.Status, emptyNull(a.Response), text(a.Reason))
 	return nil
+}
+
+// inLane notes what a record means for the lane of its delivery.
+func (w *writer) inLane(ctx context.Context, r *hook.Record) error {
+	r.Next = nil
+	w.lanes.record(r)
+	if r.Poison == hook.NotPoisoned {
+		return nil
+	}
+	stmt, err := w.prepared(ctx, "UPDATE deliveries SET poison = ?1, lane = CASE WHEN ?1 = 2 THEN 0 ELSE lane END WHERE id = ?2")
+	if err != nil {
+		return err
+	}
+	return one(stmt.ExecContext(ctx, int(r.Poison), int64(r.Delivery.ID)))
 }
 
 func emptyNull(b []byte) any {

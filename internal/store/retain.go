@@ -95,15 +95,21 @@ func (s *Store) deleteMessages(ctx context.Context, tx *sql.Conn, app hook.Key, 
 	for _, k := range keys {
 		gone = append(gone, posting{app, term(termAll), k})
 	}
+	all := make([]fanned, len(found))
 	for i := range found {
 		m := &found[i]
+		all[i] = fanned{m.ID, m.Fanout}
 		gone = messagePostings(gone, m)
 		if gone, err = deliveryPostings(ctx, tx, gone, m); err != nil {
 			return err
 		}
-		if err := purgeMessage(ctx, tx, fanned{m.ID, m.Fanout}); err != nil {
-			return err
-		}
+	}
+	ordered, err := openOf(ctx, tx, all)
+	if err != nil {
+		return err
+	}
+	if err := s.leaving(ctx, tx, ordered, func() error { return purgeAll(ctx, tx, all) }); err != nil {
+		return err
 	}
 	return deletePostings(ctx, tx, gone)
 }

@@ -71,11 +71,11 @@ func prepareRows(ctx context.Context, conn *sql.Conn) (r rowWriters, err error) 
 		table   string
 		columns []string
 	}{
-		{&r.messages, "messages", []string{"id", "org_id", "app_id", "event_type", "event_id", "family", "subjects", "occurred_at", "rank", "received_at", "headers", "size", "fanout", "channels", "tags", "expires_at"}},
+		{&r.messages, "messages", []string{"id", "org_id", "app_id", "event_type", "event_id", "family", "subjects", "occurred_at", "rank", "received_at", "headers", "size", "fanout", "channels", "tags", "expires_at", "final"}},
 		{&r.bodies, "bodies", []string{"message_id", "org_id", "body"}},
 		{&r.dedupe, "dedupe", []string{"message_id", "org_id", "hash"}},
 		{&r.requests, "idempotency", []string{"id", "org_id", "hash", "request", "message_id", "status"}},
-		{&r.deliveries, "deliveries", []string{"id", "org_id", "message_id", "endpoint_id", "state", "attempts", "failures", "next_at", "since", "holder", "last_attempt", "trigger", "late"}},
+		{&r.deliveries, "deliveries", []string{"id", "org_id", "message_id", "endpoint_id", "state", "attempts", "failures", "next_at", "since", "holder", "last_attempt", "trigger", "late", "lane"}},
 		{&r.attempts, "attempts", []string{"id", "org_id", "delivery_id", "previous", "number", "trigger", "at", "duration", "outcome", "status", "response", "reason"}},
 	} {
 		if *t.into, err = prepareRowWriter(ctx, conn, t.table, t.columns...); err != nil {

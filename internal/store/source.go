@@ -144,6 +144,9 @@ func (a *applying) endpoint(ctx context.Context, app hook.Key, e hook.Endpoint) 
 	case err == nil:
 		err = one(a.tx.ExecContext(ctx, "UPDATE endpoints SET url = ?, settings = ?, headers = ?, state = ?, reason = ?, updated_at = ? WHERE id = ?",
 			e.URL, settings, headers, int(e.State), e.Reason, ms(a.now), id))
+		if e.ID = id; err == nil {
+			err = forgetLatest(ctx, a.tx, &e)
+		}
 	}
 	return err
 }
@@ -151,6 +154,10 @@ func (a *applying) endpoint(ctx context.Context, app hook.Key, e hook.Endpoint) 
 // prune deletes what the file no longer has. Messages stay: they were accepted.
 func (a *applying) prune(ctx context.Context) error {
 	for _, q := range []string{
+		`UPDATE deliveries SET state = 4 WHERE state = 6 AND id IN (SELECT id FROM turns WHERE endpoint_id IN (SELECT id FROM endpoints WHERE managed_by = 'file' AND state = 2))`,
+		`DELETE FROM turns WHERE endpoint_id IN (SELECT id FROM endpoints WHERE managed_by = 'file' AND state = 2)`,
+		`DELETE FROM lanes WHERE endpoint_id IN (SELECT id FROM endpoints WHERE managed_by = 'file' AND state = 2)`,
+		`DELETE FROM latest WHERE endpoint_id IN (SELECT id FROM endpoints WHERE managed_by = 'file' AND state = 2)`,
 		`UPDATE deliveries SET state = 4, holder = 0 WHERE state = 1 AND endpoint_id IN (SELECT id FROM endpoints WHERE managed_by = 'file' AND state = 2)`,
 		`UPDATE deliveries SET state = 4 WHERE state = 5 AND endpoint_id IN (SELECT id FROM endpoints WHERE managed_by = 'file' AND state = 2)`,
 		`DELETE FROM secrets WHERE owner_id IN (SELECT id FROM endpoints WHERE managed_by = 'file' AND state = 2)`,

@@ -29,7 +29,7 @@ func openDir(t testing.TB, dir string) *store.Store {
 func TestSQLite(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	storetest.Run(t, func(t testing.TB, name string) *store.Store {
+	open := func(t testing.TB, name string) *store.Store {
 		s := openDir(t, filepath.Join(root, filepath.Base(name)))
 		t.Cleanup(func() {
 			if err := s.Close(); err != nil {
@@ -37,7 +37,9 @@ func TestSQLite(t *testing.T) {
 			}
 		})
 		return s
-	})
+	}
+	storetest.Run(t, open)
+	storetest.RunLanes(t, open, store.LaneFaultsForTest)
 }
 
 func TestOpenRefusesADirectoryInUse(t *testing.T) {

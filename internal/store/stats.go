@@ -44,6 +44,7 @@ func (s *Store) EndpointStats(ctx context.Context, endpoint hook.Key, r hook.Ran
 func stateCounts() map[hook.DeliveryState]string {
 	return map[hook.DeliveryState]string{
 		hook.Pending:  "SELECT count(*) FROM deliveries INDEXED BY deliveries_pending WHERE state = 1 AND endpoint_id = ? AND id > ? AND id < ?",
+		hook.Waiting:  "SELECT count(*) FROM turns WHERE endpoint_id = ? AND id > ? AND id < ?",
 		hook.Failed:   "SELECT count(*) FROM deliveries INDEXED BY deliveries_failed WHERE state = 2 AND endpoint_id = ? AND id > ? AND id < ?",
 		hook.Canceled: "SELECT count(*) FROM deliveries INDEXED BY deliveries_canceled WHERE state = 4 AND endpoint_id = ? AND id > ? AND id < ?",
 		hook.Held:     "SELECT count(*) FROM deliveries INDEXED BY deliveries_held WHERE state = 5 AND endpoint_id = ? AND id > ? AND id < ?",

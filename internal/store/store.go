@@ -60,6 +60,10 @@ type Options struct {
 	// Committed is told of each commit: how many rows of work it had and how
 	// long it took. May be nil.
 	Committed func(rows int, took time.Duration)
+	// Due is told, after the commit, of a delivery whose turn it is in its lane and that
+	// nobody has in memory: its endpoint, and when it is due. It must not wait for the
+	// store. May be nil; whoever claims finds it a little later then.
+	Due func(endpoint hook.Key, at time.Time)
 	// Seal encrypts secrets, endpoint headers and kept answers. Nil keeps them
 	// in clear, which is for tests.
 	Seal Sealer
@@ -89,12 +93,14 @@ type Store struct {
 	writer      *writer
 	checkpoints *checkpointer
 	pg          *postgres // nil on SQLite
+	newestOf    *sql.Stmt // sqlNewestOf
 	ids         *hook.IDs
 	prepared    prepared     // of read
 	seal        Sealer       // nil: values are kept in clear
 	schema      int64        // that this binary was built for
 	newer       bool         // the data has a newer one
 	incarnation atomic.Int64 // a hook.Key
+	indexedTo   atomic.Int64 // the hook.Key up to which messages are indexed, on SQLite
 	// claimable are the holders whose deliveries this process may take on SQLite:
 	// nobody, and every incarnation before this one.
 	claimable []hook.Key
@@ -154,6 +160,9 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	if err := s.begin(ctx, o); err != nil {
+		return err
+	}
+	if err := s.prepareReads(ctx); err != nil {
 		return err
 	}
 	s.checkpoints, err = newCheckpointer(path, o.Log)
@@ -318,8 +327,11 @@ func queryKeys(ctx context.Context, db interface {
 	if err != nil {
 		return nil, err
 	}
+	return scanKeys(rows)
+}
+
+func scanKeys(rows *sql.Rows) (keys []hook.Key, err error) {
 	defer rows.Close()
-	var keys []hook.Key
 	for rows.Next() {
 		var k hook.Key
 		if err := rows.Scan(&k); err != nil {

@@ -47,16 +47,30 @@ func (s *Store) changeDeliveries(ctx context.Context, tx *sql.Conn, step *hook.T
 			return 0, err
 		}
 	}
-	if len(step.Cancel) > 0 {
-		q := s.cancel(step)
-		canceled, err := changed(tx.ExecContext(ctx, q.text, q.args...))
-		if err != nil {
-			return 0, err
-		}
-		n += canceled
+	canceled, err := s.cancelChosen(ctx, tx, step)
+	if err != nil {
+		return 0, err
 	}
+	n += canceled
 	made, err := s.addLate(ctx, tx, step.Make)
 	return n + made, err
+}
+
+// cancelChosen ends what a step cancels, and lets the lanes of what was at their head go on.
+func (s *Store) cancelChosen(ctx context.Context, tx *sql.Conn, step *hook.TaskStep) (n int, err error) {
+	if len(step.Cancel) == 0 {
+		return 0, nil
+	}
+	ordered, err := stillOpen(ctx, tx, anyOf("id", len(step.Cancel)), anys(step.Cancel)...)
+	if err != nil {
+		return 0, err
+	}
+	err = s.leaving(ctx, tx, ordered, func() (err error) {
+		q := s.cancel(step)
+		n, err = changed(tx.ExecContext(ctx, q.text, q.args...))
+		return err
+	})
+	return n, err
 }
 
 func changed(res sql.Result, err error) (int, error) {
@@ -78,22 +92,25 @@ func (s *Store) again(step *hook.TaskStep) query {
 		keys[i] = r.Delivery
 	}
 	at := "CASE id" + when.String() + " END"
-	q := query{text: "UPDATE deliveries SET state = ?, failures = 0, holder = 0, trigger = ?", args: []any{int(step.State), int(hook.Replay)}}
+	// As Resend does: a head stays that, what was over goes out beside its lane, and what waits
+	// for its turn is left alone.
+	const text = "UPDATE deliveries SET state = ?, failures = 0, holder = 0, trigger = ?, superseded = 0, poison = 0, lane = CASE WHEN state IN (1, 5) THEN lane ELSE 0 END"
+	q := query{text: text, args: []any{int(step.State), int(hook.Replay)}}
 	q.add(", next_at = "+at, times...)
 	q.add(", since = "+at, times...)
 	s.unlessHeld(&q, keys)
-	q.add(" AND since < ?", ms(step.If.Before))
+	q.add(" AND state + 0 <> 6 AND since < ?", ms(step.If.Before))
 	if states := step.If.States; len(states) > 0 {
 		q.add(" AND "+anyOf("state + 0", len(states)), anys(states)...) // + 0: by key, not by an index of states
 	}
 	return q
 }
 
-// cancel ends deliveries that are pending or held.
+// cancel ends deliveries that are pending, held or wait for their turn.
 func (s *Store) cancel(step *hook.TaskStep) query {
 	q := query{text: "UPDATE deliveries SET state = 4, holder = 0"}
 	s.unlessHeld(&q, step.Cancel)
-	q.add(" AND state + 0 IN (1, 5) AND NOT (trigger <> 0 AND since >= ?)", ms(step.If.Before))
+	q.add(" AND state + 0 IN (1, 5, 6) AND NOT (trigger <> 0 AND since >= ?)", ms(step.If.Before))
 	return q
 }
 
@@ -106,8 +123,34 @@ func (s *Store) unlessHeld(q *query, keys []hook.Key) {
 }
 
 // addLate adds deliveries of messages that were kept before, but where the endpoint
-// has got a late one meanwhile.
-func (s *Store) addLate(ctx context.Context, tx *sql.Conn, list []hook.Delivery) (int, error) {
+// has got a late one meanwhile. Those with a lane take the last places in it.
+func (s *Store) addLate(ctx context.Context, tx *sql.Conn, all []hook.Delivery) (n int, err error) {
+	var list []hook.Delivery
+	for i := range all {
+		if all[i].Lane == 0 {
+			list = append(list, all[i])
+			continue
+		}
+		made, err := s.addLateToLane(ctx, tx, all[i])
+		if err != nil {
+			return 0, err
+		}
+		n += made
+	}
+	made, err := s.addUnordered(ctx, tx, list)
+	return n + made, err
+}
+
+func (s *Store) addLateToLane(ctx context.Context, tx *sql.Conn, d hook.Delivery) (n int, err error) {
+	const q = "SELECT 1 FROM deliveries WHERE late = 1 AND message_id = ? AND endpoint_id = ?"
+	if there, err := exists(ctx, tx, q, d.Message, d.Endpoint); err != nil || there {
+		return 0, err
+	}
+	d.ID, d.State = s.writer.key(time.Now(), 1), hook.Waiting
+	return 1, s.addToLane(ctx, tx, &d)
+}
+
+func (s *Store) addUnordered(ctx context.Context, tx *sql.Conn, list []hook.Delivery) (int, error) {
 	if len(list) == 0 {
 		return 0, nil
 	}

@@ -51,18 +51,24 @@ type writer struct {
 	keyTime  func(now time.Time) time.Time
 	seen     *seen
 	requests *requests
+	recent   *recent
 	// Of the running transaction, not yet in seen and requests.
 	fresh         map[hook.Hash]hook.Key
 	freshRequests map[hook.Hash]request
+	lanes         laneBatch
+	after         []func() // what is told when it is committed
 
-	rows      rowWriters
-	begin     *sql.Stmt
-	commit    *sql.Stmt
-	disk      *disk     // nil on PostgreSQL
-	pg        *pgWriter // nil on SQLite, which has all of the above
-	log       *slog.Logger
-	committed func(rows int, took time.Duration)
-	wrote     chan struct{} // something was, since the checkpointer looked
+	rows        rowWriters
+	begin       *sql.Stmt
+	commit      *sql.Stmt
+	disk        *disk                // nil on PostgreSQL
+	pg          *pgWriter            // nil on SQLite, which has all of the above
+	incarnation hook.Key             // on SQLite, where it is the only one
+	stmts       map[string]*sql.Stmt // those that are prepared when they are needed
+	log         *slog.Logger
+	committed   func(rows int, took time.Duration)
+	due         func(endpoint hook.Key, at time.Time)
+	wrote       chan struct{} // something was, since the checkpointer looked
 }
 
 func (s *Store) startWriter(ctx context.Context, o Options) error {
@@ -78,12 +84,20 @@ func (s *Store) startWriter(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	mark, err := s.messagesIndexed(ctx)
+	if err != nil {
+		return err
+	}
+	recent, err := loadRecent(ctx, s.read, mark)
+	if err != nil {
+		return err
+	}
 	conn, err := s.write.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("connect writer: %w", err)
 	}
 	w := s.newWriter(o, hook.NewKeySequence(o.Node, last))
-	w.conn, w.seen, w.requests = conn, seen, requests
+	w.conn, w.seen, w.requests, w.recent, w.incarnation = conn, seen, requests, recent, s.Incarnation()
 	if w.disk, err = newDisk(w, filepath.Join(o.Dir, databaseName)); err != nil {
 		return err
 	}
@@ -114,6 +128,7 @@ func (s *Store) newWriter(o Options, keys *hook.KeySequence) *writer {
 		keyTime:   s.keyTime,
 		log:       o.Log,
 		committed: o.Committed,
+		due:       o.Due,
 		wrote:     make(chan struct{}, 1),
 	}
 }

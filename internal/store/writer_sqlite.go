@@ -1,6 +1,10 @@
 package store
 
-import "context"
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
 
 // On SQLite a transaction is written to the log without waiting for the disk
 // (synchronous=NORMAL), and the log is then synced here (disk.go). Nobody is answered before
@@ -17,6 +21,7 @@ func (w *writer) tryLocal(batch []*write) (_ []*write, err error) {
 	ctx := context.Background() // never cut a transaction short
 	clear(w.fresh)
 	clear(w.freshRequests)
+	w.forget()
 	if _, err := w.begin.ExecContext(ctx); err != nil {
 		return batch, storeError("begin", err)
 	}
@@ -53,6 +58,8 @@ func (w *writer) tryLocal(batch []*write) (_ []*write, err error) {
 	for hash, x := range w.freshRequests {
 		w.requests.add(hash, x)
 	}
+	w.remember(batch)
+	w.tell()
 	select {
 	case w.wrote <- struct{}{}:
 	default:
@@ -66,11 +73,15 @@ func (w *writer) apply(ctx context.Context, batch []*write) error {
 	for _, u := range batch {
 		u.err = nil
 	}
+	w.lanes = laneBatch{}
 	if err := w.appendAll(ctx, batch); err != nil {
 		return storeError("append", err)
 	}
 	if err := w.recordAll(ctx, batch); err != nil {
 		return storeError("record", err)
+	}
+	if err := w.advanceAll(ctx); err != nil {
+		return storeError("advance lanes", err)
 	}
 	for _, u := range batch {
 		if u.other == nil {
@@ -83,4 +94,43 @@ func (w *writer) apply(ctx context.Context, batch []*write) error {
 		}
 	}
 	return nil
+}
+
+// prepared is a statement, which is prepared the first time.
+func (w *writer) prepared(ctx context.Context, text string) (*sql.Stmt, error) {
+	if s := w.stmts[text]; s != nil {
+		return s, nil
+	}
+	s, err := w.conn.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, fmt.Errorf("prepare: %w", err)
+	}
+	if w.stmts == nil {
+		w.stmts = map[string]*sql.Stmt{}
+	}
+	w.stmts[text] = s
+	return s, nil
+}
+
+// remember takes the states in that were kept.
+func (w *writer) remember(batch []*write) {
+	for _, u := range batch {
+		if a := u.append; a != nil && u.err == nil && !a.Repeated && !a.Duplicate {
+			w.recent.add(&a.Message)
+		}
+	}
+}
+
+// tell says what a transaction did that is committed now.
+func (w *writer) tell() {
+	for _, f := range w.after {
+		f()
+	}
+	w.forget()
+}
+
+// forget drops what is to be told: it did not happen.
+func (w *writer) forget() {
+	clear(w.after)
+	w.after = w.after[:0]
 }

@@ -192,7 +192,7 @@ func (j *job) decideMissing(ctx context.Context, it *item) error {
 	}
 	if len(it.rows) == 0 && !j.in.DryRun {
 		at := j.due()
-		j.step.Make = append(j.step.Make, hook.Delivery{Org: it.of.Org, Message: it.of.ID, Endpoint: j.to.ID, NextAt: at, Since: at, Trigger: hook.Replay})
+		j.step.Make = append(j.step.Make, hook.Delivery{Org: it.of.Org, Message: it.of.ID, Endpoint: j.to.ID, NextAt: at, Since: at, Trigger: hook.Replay, Lane: j.to.Order.Lane(it.of.Subjects)})
 	}
 	if len(it.rows) == 0 && j.in.DryRun {
 		j.would = append(j.would, it.of.ID)

@@ -38,6 +38,7 @@ func makeEndpoint(t *testing.T, s *store.Store, a hook.Application, uid string) 
 		Org: a.Org, App: a.ID, Untrusted: true, UID: uid, URL: "https://x.example/1", Description: "d", Metadata: map[string]string{"a": "b"}, Channels: []string{"c"}, Throttle: 3,
 		EventTypes: []string{"a.*"}, Headers: []hook.Header{{Name: "Authorization", Value: "Bearer of-an-endpoint"}}, Timeout: time.Second, Concurrency: 4,
 		Schedule: []time.Duration{time.Second, time.Minute}, Window: time.Hour, SuccessCodes: []int{201}, SchemeName: "svix", Policy: "veriff", State: hook.Paused, Reason: "r",
+		Order: hook.Order{By: "subject:session", ByOccurrence: true, Window: time.Minute, LatestOnly: true, OnPoison: hook.PoisonPark, PoisonAfter: 3},
 	}, "whsec_first")
 	must(t, err)
 	return e

@@ -93,6 +93,7 @@ func Run(t *testing.T, open Opener) {
 		{"AlertsAreClaimedOnce", alertClaims},
 		{"DisabledEndpointsAreFoundUntilTheyAreTold", disabledUntold},
 		{"GapsBetweenMessagesAreFoundByJumping", messageGaps},
+		{"ANewerStateMakesAMessageStale", stale},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
