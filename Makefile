@@ -4,10 +4,10 @@ GO ?= go
 BIN ?= sigpost
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help build test race check lint fmt docs bench fuzz soak clean
+.PHONY: help build test race check lint fmt docs web web-check bench fuzz soak clean
 
 help: ## show this list
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the binary ./sigpost
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN) ./cmd/sigpost
@@ -34,6 +34,12 @@ STATICCHECK = v0.8.2
 docs: ## write the generated documents again
 	$(GO) test ./internal/provider -run Documentation -update
 	$(GO) test ./internal/api -run Document -update
+
+web: ## build the dashboard (web/dist) again; needs Node
+	@./.ci/web
+
+web-check: ## fail when the dashboard that is committed is not what its sources make
+	@./.ci/web check
 
 bench: ## measure against the baselines; takes about ten minutes
 	$(GO) run ./bench

@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"internal/seal":       {"internal/hook"},
 	"internal/alert":      {"internal/hook"},
 	"internal/mail":       {"internal/hook"},
+	"web":                 {},
 }
 
 // homes says where each outside library lives; it may be imported nowhere else.

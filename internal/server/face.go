@@ -221,6 +221,10 @@ func (s *Server) mainHandler() http.Handler {
 		case api.ReferencePath:
 			s.api.ServeReference(w, r)
 		default:
+			if s.dashboard.Serves(r.URL.Path) {
+				s.dashboard.ServeHTTP(w, r)
+				return
+			}
 			missing.ServeHTTP(w, r)
 		}
 	})))

@@ -31,6 +31,7 @@ import (
 	"github.com/sigpost/sigpost/internal/strictyaml"
 	"github.com/sigpost/sigpost/internal/task"
 	"github.com/sigpost/sigpost/internal/telemetry"
+	"github.com/sigpost/sigpost/web"
 )
 
 // Options of a Server.
@@ -57,19 +58,20 @@ type Options struct {
 // does not run serves Control, which is how the command line works on the data
 // directory of a stopped server.
 type Server struct {
-	o        Options
-	store    *store.Store
-	dispatch *dispatch.Dispatcher
-	pipeline *pipeline.Pipeline
-	intake   *intake.Handler
-	metrics  *telemetry.Metrics
-	api      *api.API
-	tasks    *task.Runner
-	expiries expiries
-	hub      *api.Hub
-	mail     *mail.Mailer // nil: there is no e-mail
-	alerts   *alert.Alerts
-	news     *news // of other nodes
+	o         Options
+	store     *store.Store
+	dispatch  *dispatch.Dispatcher
+	pipeline  *pipeline.Pipeline
+	intake    *intake.Handler
+	metrics   *telemetry.Metrics
+	api       *api.API
+	dashboard *web.Handler
+	tasks     *task.Runner
+	expiries  expiries
+	hub       *api.Hub
+	mail      *mail.Mailer // nil: there is no e-mail
+	alerts    *alert.Alerts
+	news      *news // of other nodes
 	// builder makes what runs, under the configuration in force.
 	builder atomic.Pointer[builder]
 
@@ -89,6 +91,9 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	}}
 	s.metrics = telemetry.NewMetrics(s.oldestDue)
 	var err error
+	if s.dashboard, err = web.New(web.Options{}); err != nil {
+		return nil, err
+	}
 	if s.mail, err = newMailer(o.Config, o.Log); err != nil {
 		return nil, err
 	}

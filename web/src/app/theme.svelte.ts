@@ -1,0 +1,35 @@
+// Light, dark, or as the system has it.
+export type Theme = "system" | "light" | "dark";
+
+const slot = "sigpost.theme";
+
+class Choice {
+  value = $state<Theme>("system");
+  constructor() {
+    try {
+      const kept = localStorage.getItem(slot);
+      if (kept === "light" || kept === "dark") this.value = kept;
+    } catch {
+      // a frame without storage
+    }
+    this.show();
+  }
+  set(value: Theme) {
+    this.value = value;
+    try {
+      localStorage.setItem(slot, value);
+    } catch {
+      // as above
+    }
+    this.show();
+  }
+  next() {
+    this.set(this.value === "system" ? "light" : this.value === "light" ? "dark" : "system");
+  }
+  private show() {
+    if (this.value === "system") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = this.value;
+  }
+}
+
+export const theme = new Choice();

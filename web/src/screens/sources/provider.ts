@@ -1,0 +1,52 @@
+// What is known of providers, and secrets made by their rules.
+import { at, get } from "../../api/client";
+import { whole } from "../../api/pages.svelte";
+
+export interface Sample {
+  name: string;
+  eventType: string;
+  body: string;
+}
+export interface Provider {
+  name: string;
+  title: string;
+  kind?: string;
+  about?: string;
+  docs?: string;
+  scheme: string;
+  primarySubject?: string;
+  secret: { rules: string; pattern?: string; generate: boolean };
+  setup: string[];
+  webhooks: string[];
+  eventTypes: string[];
+  samples: Sample[];
+}
+
+export const listProviders = () => whole<Provider>("/api/v1/provider");
+export const readProvider = (name: string) => get<Provider>(at`/api/v1/provider/${name}`);
+
+const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/** Makes a secret that a provider takes: 32 random bytes where it may be a whsec_, else 40 characters of each kind. */
+export function makeSecret(p: Provider): string {
+  const fits = (s: string) => {
+    if (!p.secret.pattern) return true;
+    try {
+      return new RegExp(p.secret.pattern).test(s);
+    } catch {
+      return true; // the server has the last word
+    }
+  };
+  const whsec = `whsec_${btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(32))))}`;
+  if (p.scheme === "standard-webhooks" && fits(whsec)) return whsec;
+  for (let i = 0; i < 100; i++) {
+    // Bytes above the last whole multiple are left out, so each letter is as likely.
+    const bytes = [...crypto.getRandomValues(new Uint8Array(128))].filter((b) => b < 248).slice(0, 40);
+    const s = bytes.map((b) => letters[b % letters.length]).join("");
+    if (/[A-Z]/.test(s) && /[a-z]/.test(s) && /\d/.test(s) && fits(s)) return s;
+  }
+  return whsec;
+}
+
+/** A uid from a name, as the API wants it. */
+export const uidOf = (name: string) => name.toLowerCase().replace(/[^a-z0-9_.-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 60);
