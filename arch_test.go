@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"internal/seal":       {"internal/hook"},
 	"internal/alert":      {"internal/hook"},
 	"internal/mail":       {"internal/hook"},
+	"internal/password":   {"internal/hook"},
 }
 
 // homes says where each outside library lives; it may be imported nowhere else.
@@ -49,7 +50,7 @@ var homes = map[string][]string{
 	"github.com/danielgtaylor/huma/v2":    {"internal/api"},
 	"github.com/golang-jwt/jwt/v5":        {"internal/api"},
 	"golang.org/x/sys":                    {"internal/send", "internal/store"},
-	"golang.org/x/crypto":                 {"internal/seal"},
+	"golang.org/x/crypto":                 {"internal/seal", "internal/password"},
 	"github.com/wneessen/go-mail":         {"internal/mail"},
 	"github.com/spf13/cobra":              {"internal/cli"},
 	"github.com/spf13/pflag":              {"internal/cli"},

@@ -16,6 +16,8 @@ type Store interface {
 	secretStore
 	messageStore
 	tokenStore
+	userStore
+	sessionStore
 	idempotencyStore
 	taskStore
 	attemptStore

@@ -24,6 +24,7 @@ import (
 	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/internal/intake"
 	"github.com/sigpost/sigpost/internal/mail"
+	"github.com/sigpost/sigpost/internal/password"
 	"github.com/sigpost/sigpost/internal/pipeline"
 	"github.com/sigpost/sigpost/internal/provider"
 	"github.com/sigpost/sigpost/internal/seal"
@@ -118,7 +119,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	s.tasks = task.New(task.Options{Store: s.store, Due: s.Due, Ended: s.alerts.TaskEnded, Log: o.Log})
 	s.api = api.New(api.Options{
 		Store: s.store, Pipeline: s.pipeline, Runtime: s, Alerts: s.alerts, Intake: s.intake, IDs: s.store.IDs(), Log: o.Log, Version: o.Version, Hub: hub,
-		JWTSecret: o.Config.JWTSecret, PublicURL: s.baseURL, ParseYAML: strictyaml.Plain,
+		JWTSecret: o.Config.JWTSecret, PublicURL: s.baseURL, ParseYAML: strictyaml.Plain, Passwords: password.New(), Remote: s.intake.Remote,
 	})
 	s.config.Store(o.Config)
 	s.secrets.Store(&map[hook.Key][]hook.Secret{})

@@ -249,7 +249,9 @@ func (s *Store) lastKey(ctx context.Context) (hook.Key, error) {
 		UNION ALL SELECT max(id) FROM messages    UNION ALL SELECT max(message_id) FROM dedupe
 		UNION ALL SELECT max(id) FROM deliveries  UNION ALL SELECT max(id) FROM attempts
 		UNION ALL SELECT max(id) FROM tokens      UNION ALL SELECT max(id) FROM tasks
-		UNION ALL SELECT max(id) FROM idempotency UNION ALL SELECT max(id) FROM organizations`
+		UNION ALL SELECT max(id) FROM idempotency UNION ALL SELECT max(id) FROM organizations
+		UNION ALL SELECT max(id) FROM users       UNION ALL SELECT max(id) FROM sessions
+		UNION ALL SELECT max(id) FROM sign_in_links`
 	if s.pg == nil { // where the marks of the indexer are those of rows
 		q += " UNION ALL SELECT max(value) FROM meta WHERE name IN ('indexed_messages', 'indexed_deliveries', 'indexed_attempts')"
 	}
