@@ -93,7 +93,6 @@ type Store struct {
 	writer      *writer
 	checkpoints *checkpointer
 	pg          *postgres // nil on SQLite
-	newestOf    *sql.Stmt // sqlNewestOf
 	ids         *hook.IDs
 	prepared    prepared     // of read
 	seal        Sealer       // nil: values are kept in clear
@@ -160,9 +159,6 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	if err := s.begin(ctx, o); err != nil {
-		return err
-	}
-	if err := s.prepareReads(ctx); err != nil {
 		return err
 	}
 	s.checkpoints, err = newCheckpointer(path, o.Log)
