@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime"
 	"time"
 
@@ -47,8 +48,8 @@ type writer struct {
 	closing  chan struct{}
 	finished chan struct{}
 	keys     *hook.KeySequence
-	seen     *seen
-	requests *requests
+	seen     *memory // of table dedupe
+	requests *memory // of table idempotency
 	// Of the running transaction, not yet in seen and requests.
 	fresh         map[hook.Hash]hook.Key
 	freshRequests map[hook.Hash]request
@@ -67,13 +68,15 @@ func (s *Store) startWriter(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	seen, err := loadSeen(ctx, s.read, time.Now())
-	if err != nil {
-		return err
+	seen, requests := newMemory(dedupeTable, o.generation), newMemory(idempotencyTable, o.generation)
+	s.memories = []*memory{seen, requests}
+	for _, m := range s.memories {
+		if err := loadMemory(ctx, s.read, m, time.Now(), s.tellKept); err != nil {
+			return err
+		}
 	}
-	requests, err := loadRequests(ctx, s.read, time.Now())
-	if err != nil {
-		return err
+	if s.block, err = s.read.PrepareContext(ctx, sqlBlock); err != nil {
+		return fmt.Errorf("prepare look-up: %w", err)
 	}
 	conn, err := s.write.Conn(ctx)
 	if err != nil {
@@ -282,17 +285,28 @@ func (w *writer) try(batch []*write) (err error) {
 	if _, err := w.commit.ExecContext(ctx); err != nil {
 		return storeError("commit", err)
 	}
-	for hash, key := range w.fresh {
-		w.seen.add(hash, key)
-	}
-	for hash, x := range w.freshRequests {
-		w.requests.add(hash, x)
-	}
+	w.remember()
 	select {
 	case w.wrote <- struct{}{}:
 	default:
 	}
 	return nil
+}
+
+// remember takes what was committed into memory.
+func (w *writer) remember() {
+	if len(w.fresh) > 0 {
+		w.seen.add(maps.All(w.fresh))
+	}
+	if len(w.freshRequests) > 0 {
+		w.requests.add(func(yield func(hook.Hash, hook.Key) bool) {
+			for hash, x := range w.freshRequests {
+				if !yield(hash, x.id) {
+					return
+				}
+			}
+		})
+	}
 }
 
 // refused says that a unit decided against writing. Units decide before they write.
