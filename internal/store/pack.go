@@ -130,13 +130,27 @@ func scanEntry(row scanner) (e entry, err error) {
 // oldest is the first key in the window now.
 func oldest(m *memory) hook.Key { return hook.KeyAt(time.Now().Add(-m.table.window)) }
 
-// leave deletes the rows of a table that are in runs, where they need not stay.
+// leave deletes the rows of a table that are in runs, where they need not stay. A range of
+// keys is deleted in half the time that a list of them takes.
 func (p *packer) leave(ctx context.Context, m *memory) error {
 	if !m.table.moves {
 		return nil
 	}
-	q := fmt.Sprintf("DELETE FROM %[1]s WHERE %[2]s IN (SELECT %[2]s FROM %[1]s WHERE %[2]s <= ? ORDER BY %[2]s LIMIT ?)", m.table.name, m.table.key)
-	return p.deleteAll(ctx, q, forgetStep, m.mark)
+	last := fmt.Sprintf("SELECT coalesce((SELECT %[2]s FROM %[1]s WHERE %[2]s <= ?1 ORDER BY %[2]s LIMIT 1 OFFSET ?2), ?1)", m.table.name, m.table.key)
+	q := fmt.Sprintf("DELETE FROM %[1]s WHERE %[2]s <= ?", m.table.name, m.table.key)
+	for to := hook.Key(0); to < m.mark; {
+		err := p.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
+			if err := tx.QueryRowContext(ctx, last, m.mark, forgetStep-1).Scan(&to); err != nil {
+				return err
+			}
+			_, err := tx.ExecContext(ctx, q, to)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // deleteAll repeats a deletion whose last argument bounds it.

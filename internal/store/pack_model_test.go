@@ -27,7 +27,7 @@ type seenModel struct {
 // What a store knows over twenty days is what a map would, whatever happens in between.
 func TestSeenIsWhatAModelKnows(t *testing.T) {
 	t.Parallel()
-	for range 3 {
+	for range 2 {
 		seed := uint64(time.Now().UnixNano())
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()

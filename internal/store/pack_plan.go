@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"math"
-	"slices"
 	"time"
 )
 
@@ -27,28 +26,50 @@ const (
 // 50 million hashes that came evenly 15 at most, and each was written three or four times.
 func mergeable(runs []*run, size int, window time.Duration) (from, to int) {
 	slot := func(i int) int64 { return runs[i].last.Time().UnixMilli() / (window / slots).Milliseconds() }
-	end := len(runs)
-	for begin := 0; begin < end; begin = to {
-		for to = begin + 1; to < end && slot(to) == slot(begin); to++ {
+	for begin := 0; begin < len(runs); begin = to {
+		for to = begin + 1; to < len(runs) && slot(to) == slot(begin); to++ {
 		}
-		if to == end { // the newest slot
-			for ; begin+mergeRuns <= end; begin++ {
-				four := runs[begin : begin+mergeRuns]
-				same := !slices.ContainsFunc(four, func(r *run) bool { return level(r, size) != level(four[0], size) })
-				if same && total(four) <= largestRun*size {
-					return begin, begin + mergeRuns
-				}
-			}
-			return 0, 0
+		join := over
+		if to == len(runs) {
+			join = growing
 		}
-		for ; begin < to-1; begin++ {
-			last := begin + 1
-			for last < to && total(runs[begin:last+1]) <= largestRun*size {
-				last++
-			}
-			if last > begin+1 {
-				return begin, last
-			}
+		if n, m := join(runs[begin:to], size); m > n {
+			return begin + n, begin + m
+		}
+	}
+	return 0, 0
+}
+
+// over is mergeable for the runs of a slot to which none is added any more: the first that
+// may be one.
+func over(runs []*run, size int) (from, to int) {
+	for from = range runs {
+		to = from + 1
+		for to < len(runs) && total(runs[from:to+1]) <= largestRun*size {
+			to++
+		}
+		if to > from+1 {
+			return from, to
+		}
+	}
+	return 0, 0
+}
+
+// growing is mergeable for the runs of the newest slot: the first four of one size, or a
+// small one before a larger one, which would part those of its size for ever.
+func growing(runs []*run, size int) (from, to int) {
+	same := 0
+	for i := range runs {
+		switch l := level(runs[i], size); {
+		case i > 0 && l == level(runs[i-1], size):
+			same++
+		case i > 0 && l > level(runs[i-1], size) && total(runs[i-1:i+1]) <= largestRun*size:
+			return i - 1, i + 1
+		default:
+			same = 1
+		}
+		if first := i + 1 - mergeRuns; same >= mergeRuns && total(runs[first:i+1]) <= largestRun*size {
+			return first, i + 1
 		}
 	}
 	return 0, 0
@@ -104,6 +125,21 @@ func (s *Store) RunPacker(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// Pack does at once what RunPacker does bit by bit: it yields to nothing. Only one of them may run.
+func (s *Store) Pack(ctx context.Context) error {
+	if s.pg != nil {
+		return nil
+	}
+	p, err := newPacker(ctx, s)
+	if err != nil {
+		return err
+	}
+	p.may = func(ctx context.Context) error { return ctx.Err() }
+	err = p.round(ctx)
+	s.tellKept()
+	return err
 }
 
 // yield waits until there is no load, or too much to do.

@@ -11,24 +11,28 @@ import (
 	"github.com/sigpost/sigpost/internal/hook"
 )
 
-// planned is what packing so many generations comes to, when they come at an even pace within a time.
-func planned(generations int, within time.Duration) (runs []*run, most, written int) {
+// planned is what packing so many generations comes to, when they come at an even pace within
+// a time, and the largest are uneven times as large as the smallest. often is how many times
+// a hash was written again.
+func planned(generations int, within time.Duration, uneven int) (runs []*run, most int, often float64) {
 	const size = 1000
 	begin := hook.Epoch.Add(10 * 365 * 24 * time.Hour)
+	keys, written := 0, 0
 	for i := range generations {
 		at := begin.Add(within * time.Duration(i) / time.Duration(generations))
 		for len(runs) > 0 && runs[0].last < hook.KeyAt(at.Add(-hook.DedupeWindow)) {
 			runs = runs[1:]
 		}
-		runs = append(runs, &run{last: hook.KeyAt(at), keys: size})
+		next := &run{last: hook.KeyAt(at), keys: size * (1 + i*7%uneven)}
+		runs, keys = append(runs, next), keys+next.keys
 		for from, to := mergeable(runs, size, hook.DedupeWindow); to > from; from, to = mergeable(runs, size, hook.DedupeWindow) {
 			one := &run{last: runs[to-1].last, keys: total(runs[from:to])}
-			written += one.keys / size
+			written += one.keys
 			runs = append(append(append([]*run{}, runs[:from]...), one), runs[to:]...)
 		}
 		most = max(most, len(runs))
 	}
-	return runs, most, written
+	return runs, most, float64(written) / float64(keys)
 }
 
 // Look-ups ask each run, so they must be few, and merging must not write each hash too often.
@@ -37,20 +41,23 @@ func TestRunsStayFew(t *testing.T) {
 	const day = 24 * time.Hour
 	for _, c := range []struct {
 		name        string
+		uneven      int // how many times as large some are
 		generations int // 250 are 50 million hashes
 		within      time.Duration
 		most        int
 		written     float64 // how often each hash, after it was packed
 	}{
-		{"50 million, evenly", 250, 8 * day, 15, 3},
-		{"50 million a window, for long", 250 * 5, 40 * day, 16, 3},
-		{"50 million in an hour", 250, time.Hour, 13, 3},
-		{"200 million, evenly", 1000, 8 * day, 23, 3},
-		{"two generations a day", 80, 40 * day, 11, 1.5},
-		{"one generation a week", 10, 70 * day, 2, 0},
+		{"50 million, evenly", 1, 250, 8 * day, 15, 3},
+		{"50 million a window, for long", 1, 250 * 5, 40 * day, 16, 3},
+		{"50 million in an hour", 1, 250, time.Hour, 13, 3},
+		{"200 million, evenly", 1, 1000, 8 * day, 23, 3},
+		{"of all sizes", 4, 250, 8 * day, 20, 3},
+		{"of all sizes in an hour", 4, 250, time.Hour, 16, 3},
+		{"two generations a day", 1, 80, 40 * day, 11, 1.5},
+		{"one generation a week", 1, 10, 70 * day, 2, 0},
 	} {
-		runs, most, written := planned(c.generations, c.within)
-		if often := float64(written) / float64(c.generations); most > c.most || often > c.written {
+		runs, most, often := planned(c.generations, c.within, c.uneven)
+		if most > c.most || often > c.written {
 			t.Errorf("%s: up to %d runs, written %.1f times more", c.name, most, often)
 		}
 		for i, r := range runs {

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"slices"
 
-	"github.com/FastFilter/xorfilter"
-
 	"github.com/sigpost/sigpost/internal/hook"
 )
 
@@ -22,7 +20,7 @@ type runWriter struct {
 	blocks  []any // rows that are full: id, entries
 	from    int64 // the block with which the part begins
 	hashes  []uint64
-	builder xorfilter.BinaryFuseBuilder
+	builder filterBuilder
 }
 
 // blocksAtOnce is how many blocks one transaction has: 16,000 entries, half a MiB.

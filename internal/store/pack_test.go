@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -278,9 +279,10 @@ func TestTheWindowIsExactInRuns(t *testing.T) {
 			s := openSeen(t, dir)
 			h := randomHash()
 			first, _ := s.appendHash(t, h)
-			s.fill(t, 2*generationOfTests)
+			time.Sleep(time.Hour)          // of the bubble's clock
+			s.fill(t, generationOfTests-1) // which is in the window when the first is not
 			s.packAll(t)
-			time.Sleep(hook.DedupeWindow) // of the bubble's clock
+			time.Sleep(hook.DedupeWindow - time.Hour)
 			s.packAll(t)
 			s = s.restart(t, crash)
 			s.packAll(t)
@@ -295,20 +297,122 @@ func TestTheWindowIsExactInRuns(t *testing.T) {
 			if !known || second == first {
 				t.Error("the second message with the hash is not known")
 			}
-			time.Sleep(time.Minute)
 			s.fill(t, 4*generationOfTests)
-			s.packAll(t) // both are in runs, or would be
-			if k, known := s.appendHash(t, h); !known || k != second {
-				t.Errorf("the second message with the hash, packed: %d, %v", k, known)
-			}
-			if n := s.count(t, "SELECT count(*) FROM run_blocks WHERE id >> 36 NOT IN (SELECT id FROM runs)"); n != 0 {
-				t.Errorf("%d blocks of runs that left the window", n)
+			for _, runs := range []int{2, 1} { // the first with the hash of before
+				s.packAll(t)
+				if n := len(s.writer.seen.list()); n != runs {
+					t.Errorf("%d runs, %d are right", n, runs)
+				}
+				if k, known := s.appendHash(t, h); !known || k != second {
+					t.Errorf("the second message with the hash, in runs: %d, %v", k, known)
+				}
+				if n := s.count(t, "SELECT count(*) FROM run_blocks WHERE id >> 36 NOT IN (SELECT id FROM runs)"); n != 0 {
+					t.Errorf("%d blocks of runs that left the window", n)
+				}
+				time.Sleep(time.Hour)
 			}
 			if err := s.Close(); err != nil {
 				t.Error(err)
 			}
 		})
 	}
+}
+
+// Merging and deleting at the very end of the window keep what is still in it.
+func TestWhatLeavesTheWindowNextIsStillThere(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := openSeen(t, dir)
+		time.Sleep(time.Hour) // of the bubble's clock
+		first, last := randomHash(), randomHash()
+		s.appendHash(t, first) // of its millisecond, so its key is the smallest in the window in the end
+		s.fill(t, generationOfTests-1)
+		s.fill(t, generationOfTests-1)
+		time.Sleep(time.Millisecond)
+		s.appendHash(t, last) // and the last of its run
+		s.packAll(t)
+		if n := len(s.writer.seen.list()); n != 2 {
+			t.Fatalf("%d runs, 2 are right", n)
+		}
+		time.Sleep(hook.DedupeWindow - time.Millisecond)
+		s.fill(t, generationOfTests)
+		s.packAll(t) // merges the two, for their day is over
+		if n := len(s.writer.seen.list()); n != 2 {
+			t.Fatalf("%d runs, 2 are right", n)
+		}
+		for _, h := range []hook.Hash{first, last} {
+			s.packAll(t)
+			if _, known := s.appendHash(t, h); !known {
+				t.Error("the last in the window is not known")
+			}
+			time.Sleep(time.Millisecond)
+			if _, known, err := s.writer.seen.find(context.Background(), s.block, h, time.Now()); known || err != nil {
+				t.Errorf("behind the window it is known: %v, %v", known, err)
+			}
+		}
+		s.packAll(t)
+		if n := len(s.writer.seen.list()); n != 1 {
+			t.Errorf("%d runs, 1 is right", n)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A run that is being looked into keeps its blocks until that is done.
+func TestALookUpKeepsTheBlocksOfItsRun(t *testing.T) {
+	t.Parallel()
+	s := openSeen(t, t.TempDir())
+	defer s.Close()
+	hashes := s.fill(t, 3*generationOfTests)
+	s.packAll(t)
+	s.fill(t, generationOfTests) // four will be merged
+	other, err := openSQLite(filepath.Join(s.dir, databaseName), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	other.SetMaxOpenConns(1)
+	block, err := other.Prepare(sqlBlock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold, err := other.Conn(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, looked, packed := s.writer.seen, make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(looked)
+		if _, known, err := m.find(context.Background(), block, hashes[0], time.Now()); !known || err != nil {
+			t.Errorf("the hash is known: %v, %v", known, err)
+		}
+	}()
+	for other.Stats().WaitCount == 0 { // it waits for the connection
+		runtime.Gosched()
+	}
+	go func() {
+		defer close(packed)
+		s.packAll(t)
+	}()
+	for waits := false; !waits; { // the packer, for the look-up
+		select {
+		case <-packed:
+			waits = true // it should not
+		default:
+			if waits = !m.mu.TryRLock(); !waits {
+				m.mu.RUnlock()
+			}
+		}
+		runtime.Gosched()
+	}
+	if err := hold.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-looked
+	<-packed
 }
 
 // Who reads an answer while runs are replaced finds it.

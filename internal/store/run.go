@@ -37,6 +37,9 @@ type part struct {
 // reads a block, maybe from the disk, while commits wait.
 type filter = xorfilter.BinaryFuse[uint16]
 
+// filterBuilder makes filters one after another in the same memory.
+type filterBuilder = xorfilter.BinaryFuseBuilder
+
 // filterKey is the part of a hash that the filter has. Its begin decides about the
 // block already.
 func filterKey(h hook.Hash) uint64 { return binary.BigEndian.Uint64(h[8:]) }
@@ -115,7 +118,7 @@ func compareEntries(a, b entry) int {
 }
 
 // makePart makes the filter of keys, and what is kept of it.
-func makePart(b *xorfilter.BinaryFuseBuilder, from int64, keys []uint64) (part, []byte, error) {
+func makePart(b *filterBuilder, from int64, keys []uint64) (part, []byte, error) {
 	f, err := xorfilter.BuildBinaryFuse[uint16](b, keys)
 	if err != nil {
 		return part{}, nil, fmt.Errorf("make filter of %d hashes: %w", len(keys), err)
