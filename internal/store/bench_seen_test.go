@@ -85,10 +85,14 @@ func BenchmarkSeen(b *testing.B) {
 	if err := s.Close(); err != nil {
 		b.Fatal(err)
 	}
+	full := filepath.Join(b.TempDir(), "full")
+	if err := os.CopyFS(full, os.DirFS(dir)); err != nil {
+		b.Fatal(err)
+	}
 	for _, with := range []struct {
 		name, dir string
 		packer    bool
-	}{{"empty", b.TempDir(), false}, {"full", dir, false}, {"empty, packing", b.TempDir(), true}, {"full, packing", dir, true}} {
+	}{{"empty", b.TempDir(), false}, {"full", full, false}, {"empty, packing", b.TempDir(), true}, {"full, packing", full, true}} {
 		appendBeside(b, "Append/"+with.name, with.dir, with.packer)
 	}
 }
