@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,23 +63,40 @@ func newGeneration() *generation { return &generation{first: map[hook.Hash]hook.
 // (sqlBlock), on the connection that is to see it.
 func (m *memory) find(ctx context.Context, block *sql.Stmt, hash hook.Hash, now time.Time) (hook.Key, bool, error) {
 	oldest := hook.KeyAt(now.Add(-m.table.window))
-	m.mu.RLock() // to the end: a run that is found here still has its blocks
+	k, ok, runs := m.findLive(hash)
+	for again := !ok; again; {
+		var err error
+		if k, ok, err = findIn(ctx, block, runs, hash, oldest); err != nil {
+			return 0, false, fmt.Errorf("look up in %s: %w", m.table.name, err)
+		}
+		// The blocks of a run may be deleted meanwhile, after another took its place.
+		latest := m.list()
+		again, runs = !ok && !slices.Equal(runs, latest), latest
+	}
+	return k, ok && k >= oldest, nil
+}
+
+// findLive looks into the maps, and gives the runs that have all else.
+func (m *memory) findLive(hash hook.Hash) (hook.Key, bool, []*run) {
+	m.mu.RLock()
 	defer m.mu.RUnlock()
 	for i := len(m.live) - 1; i >= 0; i-- {
 		if k, ok := m.live[i].first[hash]; ok {
-			return k, k >= oldest, nil
+			return k, true, nil
 		}
 	}
-	for i := len(m.runs) - 1; i >= 0 && m.runs[i].last >= oldest; i-- {
-		if !m.runs[i].mayHave(hash) {
+	return 0, false, m.runs
+}
+
+// findIn looks into runs, the newest first. Nothing is locked meanwhile: commits must not wait
+// for who reads.
+func findIn(ctx context.Context, block *sql.Stmt, runs []*run, hash hook.Hash, oldest hook.Key) (hook.Key, bool, error) {
+	for i := len(runs) - 1; i >= 0 && runs[i].last >= oldest; i-- {
+		if !runs[i].mayHave(hash) {
 			continue
 		}
-		k, ok, err := m.runs[i].find(ctx, block, hash)
-		if err != nil {
-			return 0, false, fmt.Errorf("look up in %s: %w", m.table.name, err)
-		}
-		if ok {
-			return k, k >= oldest, nil
+		if k, ok, err := runs[i].find(ctx, block, hash); ok || err != nil {
+			return k, ok, err
 		}
 	}
 	return 0, false, nil
