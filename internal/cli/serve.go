@@ -168,8 +168,8 @@ func (p *program) tune() (kept func(bytes int64)) {
 
 const (
 	garbagePercent = 300
-	// usuallyLive is about what is live under load, in bytes, but for what the store keeps.
-	usuallyLive = 16 << 20
+	// usuallyLive is about what is live at least, in bytes, but for what the store keeps.
+	usuallyLive = 8 << 20
 )
 
 // garbage is how much garbage there may be, in percent of what is live, when so many bytes of

@@ -137,7 +137,7 @@ func msOf(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func openSize(b *testing.B, dir string) *Store {
 	b.Helper()
-	s, err := Open(context.Background(), Options{Dir: dir, Log: slog.New(slog.DiscardHandler), Kept: func(n int64) { debug.SetGCPercent(int(300 * (16 << 20) / (16<<20 + n))) }})
+	s, err := Open(context.Background(), Options{Dir: dir, Log: slog.New(slog.DiscardHandler), Kept: func(n int64) { debug.SetGCPercent(int(300 * (8 << 20) / (8<<20 + n))) }})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -46,8 +46,8 @@ type generation struct {
 }
 
 // generationSize is how many hashes become one run. A Go map of so many is about to
-// grow, so it has the least room to spare: 7 MB, and 14 MB a little later.
-const generationSize = 200_000
+// grow, so it has the least room to spare: 3.5 MB, and 7 MB a little later.
+const generationSize = 100_000
 
 func newMemory(t hashTable, size int) *memory {
 	if size == 0 {

@@ -93,13 +93,11 @@ func (p *packer) packFull(ctx context.Context) error {
 	return nil
 }
 
-// pack makes a run of the oldest generation. The rows of its table are the truth: they
-// have the organization, and those whose window is over may be gone.
+// pack makes a run of the oldest generation.
 func (p *packer) pack(ctx context.Context, m *memory, g *generation) error {
-	q := fmt.Sprintf("SELECT hash, %[2]s, org_id FROM %[1]s WHERE %[2]s > ? AND %[2]s <= ? AND %[2]s >= ?", m.table.name, m.table.key)
-	list, err := readRows(ctx, p.store.read, scanEntry, "hashes", q, m.mark, g.last, oldest(m))
+	list, err := p.entries(ctx, m, g)
 	if err != nil {
-		return err
+		return fmt.Errorf("read hashes: %w", err)
 	}
 	slices.SortFunc(list, compareEntries)
 	w := p.newRun(m, len(list))
@@ -116,15 +114,28 @@ func (p *packer) pack(ctx context.Context, m *memory, g *generation) error {
 	return p.leave(ctx, m)
 }
 
-func scanEntry(row scanner) (e entry, err error) {
-	var raw sql.RawBytes
-	if err := row.Scan(&raw, &e.key, &e.org); err != nil {
-		return e, err
+// entries reads the rows of a generation from its table. They are the truth: they
+// have the organization, and those whose window is over may be gone.
+func (p *packer) entries(ctx context.Context, m *memory, g *generation) ([]entry, error) {
+	q := fmt.Sprintf("SELECT hash, %[2]s, org_id FROM %[1]s WHERE %[2]s > ? AND %[2]s <= ? AND %[2]s >= ?", m.table.name, m.table.key)
+	rows, err := p.store.read.QueryContext(ctx, q, m.mark, g.last, oldest(m))
+	if err != nil {
+		return nil, err
 	}
-	if copy(e.hash[:], raw) != len(e.hash) {
-		return e, fmt.Errorf("that of row %d has %d bytes", e.key, len(raw))
+	defer rows.Close()
+	list := make([]entry, 0, len(g.first)) // else half of what it takes is garbage
+	for rows.Next() {
+		var e entry
+		var raw sql.RawBytes
+		if err := rows.Scan(&raw, &e.key, &e.org); err != nil {
+			return nil, err
+		}
+		if copy(e.hash[:], raw) != len(e.hash) {
+			return nil, fmt.Errorf("that of row %d has %d bytes", e.key, len(raw))
+		}
+		list = append(list, e)
 	}
-	return e, nil
+	return list, rows.Err()
 }
 
 // oldest is the first key in the window now.

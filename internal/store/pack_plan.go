@@ -11,7 +11,7 @@ const (
 	mergeRuns = 4
 	// largestRun is the greatest run that merging makes, in generations: 12.8 million
 	// hashes, whose filter takes 30 MB while it stands beside those that it replaces.
-	largestRun = 64
+	largestRun = 128
 	// slots is how many parts a window has. A run does not span more than one of them,
 	// if it can be helped: it is kept until its newest entry leaves the window.
 	slots = 8
@@ -23,7 +23,7 @@ const (
 // Of those in the newest slot four of one size do, as in a log-structured merge tree
 // (O'Neil et al., 1996) with a factor of four. So there is one run for each of nine
 // slots, at most three of each size in the last one, and one more for each largestRun: of
-// 50 million hashes that came evenly 15 at most, and each was written three or four times.
+// 50 million hashes that come evenly 17 at most, and each is written three or four times.
 func mergeable(runs []*run, size int, window time.Duration) (from, to int) {
 	slot := func(i int) int64 { return runs[i].last.Time().UnixMilli() / (window / slots).Milliseconds() }
 	for begin := 0; begin < len(runs); begin = to {
@@ -97,7 +97,7 @@ const (
 )
 
 // RunPacker packs hashes until ctx ends, and then returns nil. It yields to load as the indexer
-// does, until more than 600,000 hashes of a table are in maps. Work that fails is
+// does, until more than 200,000 hashes of a table wait in maps. Work that fails is
 // begun again. On PostgreSQL there is nothing to do: tables dedupe and idempotency are looked up
 // there, by their hash.
 func (s *Store) RunPacker(ctx context.Context) error {

@@ -42,16 +42,16 @@ func TestRunsStayFew(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		uneven      int // how many times as large some are
-		generations int // 250 are 50 million hashes
+		generations int // 500 are 50 million hashes
 		within      time.Duration
 		most        int
 		written     float64 // how often each hash, after it was packed
 	}{
-		{"50 million, evenly", 1, 250, 8 * day, 15, 3},
-		{"50 million a window, for long", 1, 250 * 5, 40 * day, 16, 3},
-		{"50 million in an hour", 1, 250, time.Hour, 13, 3},
-		{"200 million, evenly", 1, 1000, 8 * day, 23, 3},
-		{"of all sizes", 4, 250, 8 * day, 20, 3},
+		{"50 million, evenly", 1, 500, 8 * day, 15, 3},
+		{"50 million a window, for long", 1, 500 * 5, 40 * day, 17, 3},
+		{"50 million in an hour", 1, 500, time.Hour, 15, 3},
+		{"200 million, evenly", 1, 2000, 8 * day, 25, 4},
+		{"of all sizes", 4, 250, 8 * day, 14, 3},
 		{"of all sizes in an hour", 4, 250, time.Hour, 16, 3},
 		{"two generations a day", 1, 80, 40 * day, 11, 1.5},
 		{"one generation a week", 1, 10, 70 * day, 2, 0},

@@ -15,7 +15,8 @@ type runWriter struct {
 	run     run
 	perPart int
 
-	block   []byte // being filled
+	buf     []byte // the blocks of the next transaction
+	begin   int    // of the block that is being filled, there
 	last    entry
 	blocks  []any // rows that are full: id, entries
 	from    int64 // the block with which the part begins
@@ -28,8 +29,10 @@ const blocksAtOnce = 128
 
 // newRun begins a run of about so many entries.
 func (p *packer) newRun(m *memory, entries int) *runWriter {
-	parts := max(1, (entries+m.size/2)/m.size)
+	size := partGenerations * m.size
+	parts := max(1, (entries+size/2)/size)
 	w := &runWriter{p: p, m: m, run: run{number: p.next}, perPart: entries/parts + 1}
+	w.buf = make([]byte, 0, min(entries+1, (blocksAtOnce+1)*blockEntries)*entrySize)
 	p.next++
 	return w
 }
@@ -39,12 +42,12 @@ func (w *runWriter) add(ctx context.Context, e entry) error {
 	if w.run.keys > 0 && e.hash == w.last.hash {
 		return nil
 	}
-	if len(w.block) >= blockEntries*entrySize && place(0, e.hash) != place(0, w.last.hash) {
+	if len(w.buf)-w.begin >= blockEntries*entrySize && place(0, e.hash) != place(0, w.last.hash) {
 		if err := w.endBlock(ctx); err != nil {
 			return err
 		}
 	}
-	w.block = appendEntry(w.block, e)
+	w.buf = appendEntry(w.buf, e)
 	w.hashes = append(w.hashes, filterKey(e.hash))
 	w.last = e
 	w.run.keys++
@@ -52,12 +55,12 @@ func (w *runWriter) add(ctx context.Context, e entry) error {
 }
 
 func (w *runWriter) endBlock(ctx context.Context) error {
-	id := place(w.run.number, entryAt(w.block, 0).hash)
-	if len(w.hashes)*entrySize == len(w.block) {
+	block := w.buf[w.begin:]
+	id := place(w.run.number, entryAt(block, 0).hash)
+	if len(w.hashes)*entrySize == len(block) {
 		w.from = id
 	}
-	w.blocks = append(w.blocks, id, w.block)
-	w.block = make([]byte, 0, len(w.block))
+	w.blocks, w.begin = append(w.blocks, id, block), len(w.buf)
 	switch {
 	case len(w.hashes) >= w.perPart:
 		return w.endPart(ctx)
@@ -92,8 +95,7 @@ func (w *runWriter) write(ctx context.Context, more func(ctx context.Context, tx
 		}
 		return more(ctx, tx)
 	})
-	clear(w.blocks)
-	w.blocks = w.blocks[:0]
+	w.blocks, w.buf, w.begin = w.blocks[:0], w.buf[:0], 0
 	return err
 }
 
@@ -103,7 +105,7 @@ const blocksOfStatement = 32
 // no entries.
 func (w *runWriter) finish(ctx context.Context, last hook.Key, instead []*run) (*run, error) {
 	w.run.last = last
-	if len(w.block) > 0 {
+	if len(w.buf) > w.begin {
 		if err := w.endBlock(ctx); err != nil {
 			return nil, err
 		}

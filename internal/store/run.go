@@ -24,7 +24,7 @@ type run struct {
 	parts  []part // by their first block
 }
 
-// part is the filter of some blocks that follow one another. A run has several, because
+// part is the filter of some blocks that follow one another. A large run has several, because
 // making a filter takes ten times the memory that it has.
 type part struct {
 	from   int64 // the id of its first block
@@ -70,7 +70,10 @@ const (
 	// blockEntries fill a page of 4 KiB. A block has more only where hashes begin
 	// with the same 36 bits, for these are never parted.
 	blockEntries = 126
-	placeBits    = 36
+	// partGenerations is how many generations have one filter. Filters of fewer
+	// hashes take more bits for each.
+	partGenerations = 2
+	placeBits       = 36
 )
 
 // place is the id of the block that begins with hash, and so the greatest one that a
