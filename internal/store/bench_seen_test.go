@@ -256,6 +256,10 @@ func BenchmarkRuns(b *testing.B) {
 
 // newRunOf makes runs of filters only: their hashes are in no block.
 func newRunOf(b *testing.B, keys int) func(number int64) *run {
+	bits := byte(16)
+	if keys >= narrowGenerations*generationSize {
+		bits = 8
+	}
 	return func(number int64) *run {
 		parts := max(1, keys/generationSize)
 		r := &run{number: number, last: 1<<63 - 1, keys: keys}
@@ -268,7 +272,7 @@ func newRunOf(b *testing.B, keys int) func(number int64) *run {
 				hashes[j] = filterKey(hook.Hash(append(raw[:], raw[:]...)))
 			}
 			from, _ := blocksOf(number)
-			made, _, err := makePart(&builder, from+int64(i)<<placeBits/int64(parts), hashes)
+			made, _, err := makePart(&builder, bits, from+int64(i)<<placeBits/int64(parts), hashes)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -91,7 +91,7 @@ const (
 	// packEvery is how often the packer looks for something to do.
 	packEvery = time.Second
 	// Beyond so many generations in memory or runs to ask, the packer yields to
-	// nobody any more. Twice as many runs would cost a commit more than merging them.
+	// nobody any more: generations take memory, and each new hash asks each run.
 	packLag  = 2
 	mergeLag = 32
 )

@@ -14,6 +14,7 @@ type runWriter struct {
 	m       *memory
 	run     run
 	perPart int
+	bits    byte // of the filters
 
 	buf     []byte // the blocks of the next transaction
 	begin   int    // of the block that is being filled, there
@@ -31,7 +32,10 @@ const blocksAtOnce = 128
 func (p *packer) newRun(m *memory, entries int) *runWriter {
 	size := partGenerations * m.size
 	parts := max(1, (entries+size/2)/size)
-	w := &runWriter{p: p, m: m, run: run{number: p.next}, perPart: entries/parts + 1}
+	w := &runWriter{p: p, m: m, run: run{number: p.next}, perPart: entries/parts + 1, bits: 16}
+	if entries >= narrowGenerations*m.size {
+		w.bits = 8
+	}
 	w.buf = make([]byte, 0, min(entries+1, (blocksAtOnce+1)*blockEntries)*entrySize)
 	p.next++
 	return w
@@ -72,7 +76,7 @@ func (w *runWriter) endBlock(ctx context.Context) error {
 
 // endPart writes the filter of the blocks since the last one.
 func (w *runWriter) endPart(ctx context.Context) error {
-	made, raw, err := makePart(&w.builder, w.from, w.hashes)
+	made, raw, err := makePart(&w.builder, w.bits, w.from, w.hashes)
 	if err != nil {
 		return err
 	}

@@ -172,7 +172,7 @@ func TestPackedHashesLeaveMemoryAndTableAndAreKnown(t *testing.T) {
 	t.Parallel()
 	s := openSeen(t, t.TempDir())
 	defer func() { s.Close() }()
-	hashes := s.fill(t, 21*generationOfTests+7) // 16, 4 and 1 generations, and a rest
+	hashes := s.fill(t, 85*generationOfTests+7) // 64, 16, 4 and 1 generations, and a rest
 	s.packAll(t)
 	for range 2 { // the second time from disk
 		for _, m := range s.memories {
@@ -180,17 +180,20 @@ func TestPackedHashesLeaveMemoryAndTableAndAreKnown(t *testing.T) {
 			for _, g := range m.live {
 				live += len(g.first)
 			}
-			if live != 7 || len(m.runs) != 3 || m.runs[0].keys != 16*generationOfTests {
-				t.Errorf("%s: %d in maps, 7 are right; %d runs, 3 are right, the first with %d", m.table.name, live, len(m.runs), m.runs[0].keys)
+			if live != 7 || len(m.runs) != 4 || m.runs[0].keys != 64*generationOfTests {
+				t.Fatalf("%s: %d in maps, 7 are right; %d runs, 4 are right, the first with %d", m.table.name, live, len(m.runs), m.runs[0].keys)
 			}
-			if len(m.runs[0].parts) < 3 {
+			if len(m.runs[0].parts) < 10 {
 				t.Errorf("%s: a large run has %d filters", m.table.name, len(m.runs[0].parts))
+			}
+			if large, small := bitsOf(m.runs[0]), bitsOf(m.runs[1]); large > 20 || small < 18 || small > 60 {
+				t.Errorf("%s: filters have %.1f bits a hash in a large run, %.1f in a small one", m.table.name, large, small)
 			}
 		}
 		for query, want := range map[string]int{
 			"SELECT count(*) FROM dedupe":      7,
 			"SELECT count(*) FROM idempotency": len(hashes),
-			"SELECT count(*) FROM runs":        6,
+			"SELECT count(*) FROM runs":        8,
 			"SELECT count(*) FROM run_blocks WHERE id >> 36 NOT IN (SELECT id FROM runs)":  0,
 			"SELECT count(*) FROM run_filters WHERE id NOT IN (SELECT id FROM run_blocks)": 0,
 		} {
@@ -208,6 +211,8 @@ func TestPackedHashesLeaveMemoryAndTableAndAreKnown(t *testing.T) {
 		s = s.restart(t, false)
 	}
 }
+
+func bitsOf(r *run) float64 { return 8 * float64(r.bytes()) / float64(r.keys) }
 
 // Wherever the process ends, what was known is known, at once and after the next round.
 func TestAnEndBetweenAnyTwoTransactionsLosesNothing(t *testing.T) {

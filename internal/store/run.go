@@ -29,13 +29,16 @@ type run struct {
 type part struct {
 	from   int64 // the id of its first block
 	filter filter
+	size   int // in bytes
 }
 
 // filter is a binary fuse filter (Graf and Lemire, "Binary Fuse Filters: Fast and Smaller
-// Than Xor Filters", 2022): 18.5 bits a hash, and one other in 65,536 passes. With
-// 8 bits each it would be half as large, but then of a dozen runs one hash in twenty
-// reads a block, maybe from the disk, while commits wait.
-type filter = xorfilter.BinaryFuse[uint16]
+// Than Xor Filters", 2022). With fingerprints of 16 bits it takes 18.5 bits a hash, and one of
+// 65,536 others passes; with 8 bits it is half as large, and one of 256 does.
+type filter interface {
+	// Contains is true for all keys that it was made of, and a few others.
+	Contains(key uint64) bool
+}
 
 // filterBuilder makes filters one after another in the same memory.
 type filterBuilder = xorfilter.BinaryFuseBuilder
@@ -54,7 +57,7 @@ func (r *run) mayHave(h hook.Hash) bool {
 
 func (r *run) bytes() (n int64) {
 	for i := range r.parts {
-		n += int64(2 * len(r.parts[i].filter.Fingerprints))
+		n += int64(r.parts[i].size)
 	}
 	return n
 }
@@ -73,7 +76,12 @@ const (
 	// partGenerations is how many generations have one filter. Filters of fewer
 	// hashes take more bits for each.
 	partGenerations = 2
-	placeBits       = 36
+	// narrowGenerations is the length of runs whose filters have 8 bits instead of 16. A hash that
+	// passes by mistake reads a block, maybe from the disk, while commits wait. But with 16 bits
+	// for all of 50 million hashes, a process under full load would not keep within 256 MiB.
+	// Nine days of so many hashes each have 16 bits, and take 66 MB.
+	narrowGenerations = 32
+	placeBits         = 36
 )
 
 // place is the id of the block that begins with hash, and so the greatest one that a
@@ -120,19 +128,37 @@ func compareEntries(a, b entry) int {
 	return cmp.Compare(b.key, a.key)
 }
 
-// makePart makes the filter of keys, and what is kept of it.
-func makePart(b *filterBuilder, from int64, keys []uint64) (part, []byte, error) {
-	f, err := xorfilter.BuildBinaryFuse[uint16](b, keys)
+// makePart makes the filter of keys, and what is kept of it: a byte that says how many bits
+// fingerprints have, and the filter.
+func makePart(b *filterBuilder, bits byte, from int64, keys []uint64) (part, []byte, error) {
+	if bits == 8 {
+		return makeFilter[uint8](b, bits, from, keys)
+	}
+	return makeFilter[uint16](b, bits, from, keys)
+}
+
+func makeFilter[T uint8 | uint16](b *filterBuilder, bits byte, from int64, keys []uint64) (part, []byte, error) {
+	f, err := xorfilter.BuildBinaryFuse[T](b, keys)
 	if err != nil {
 		return part{}, nil, fmt.Errorf("make filter of %d hashes: %w", len(keys), err)
 	}
 	f.Fingerprints = slices.Clone(f.Fingerprints) // they were the builder's
+	size := len(f.Fingerprints) * int(bits) / 8
 	var raw bytes.Buffer
-	raw.Grow(2*len(f.Fingerprints) + 64)
+	raw.Grow(size + 64)
+	raw.WriteByte(bits)
 	if err := f.Save(&raw); err != nil {
 		return part{}, nil, fmt.Errorf("keep filter: %w", err)
 	}
-	return part{from, f}, raw.Bytes(), nil
+	return part{from, &f, size}, raw.Bytes(), nil
+}
+
+func loadFilter[T uint8 | uint16](raw []byte, bits byte, from int64) (part, error) {
+	f, err := xorfilter.LoadBinaryFuse[T](bytes.NewReader(raw))
+	if err != nil || len(f.Fingerprints) != int(f.SegmentCount+2)*int(f.SegmentLength) || f.SegmentCountLength != f.SegmentCount*f.SegmentLength || f.SegmentLengthMask != f.SegmentLength-1 {
+		return part{}, fmt.Errorf("%w: filter %d is not whole", errDamaged, from)
+	}
+	return part{from, f, len(f.Fingerprints) * int(bits) / 8}, nil
 }
 
 // loadFilters reads the filters of a run.
@@ -149,11 +175,19 @@ func loadFilters(ctx context.Context, db *sql.DB, number int64) (parts []part, e
 		if err := rows.Scan(&id, &raw); err != nil {
 			return nil, fmt.Errorf("read filters: %w", err)
 		}
-		f, err := xorfilter.LoadBinaryFuse[uint16](bytes.NewReader(raw))
-		if err != nil || len(f.Fingerprints) != int(f.SegmentCount+2)*int(f.SegmentLength) || f.SegmentCountLength != f.SegmentCount*f.SegmentLength || f.SegmentLengthMask != f.SegmentLength-1 {
-			return nil, fmt.Errorf("%w: filter %d is not whole", errDamaged, id)
+		var p part
+		switch {
+		case len(raw) > 0 && raw[0] == 8:
+			p, err = loadFilter[uint8](raw[1:], 8, id)
+		case len(raw) > 0 && raw[0] == 16:
+			p, err = loadFilter[uint16](raw[1:], 16, id)
+		default:
+			err = fmt.Errorf("%w: filter %d is not whole", errDamaged, id)
 		}
-		parts = append(parts, part{id, *f})
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, p)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read filters: %w", err)

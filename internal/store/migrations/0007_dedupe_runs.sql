@@ -22,7 +22,7 @@ CREATE TABLE run_blocks (
 -- One filter for some 200,000 hashes of a run; read at the start.
 CREATE TABLE run_filters (
     id     INTEGER PRIMARY KEY,            -- that of the first block
-    filter BLOB NOT NULL                   -- binary fuse, 16 bits
+    filter BLOB NOT NULL                   -- bits of a fingerprint, then a binary fuse filter
 );
 
 -- +goose Down
