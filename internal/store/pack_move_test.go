@@ -2,9 +2,14 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"github.com/pressly/goose/v3"
 
 	"github.com/sigpost/sigpost/internal/hook"
 )
@@ -95,5 +100,74 @@ func TestCopyHasWhatIsPacked(t *testing.T) {
 		if err := node.Append(ctx, a); err != nil || !a.Duplicate {
 			t.Errorf("hash %d of %d is new: %v", i, len(hashes), err)
 		}
+	}
+}
+
+// A store of before has all its keys in table dedupe.
+func TestAStoreFromBeforeRunsIsPackedInTheBackground(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var hashes []hook.Hash
+	old := randomHash()
+	makeOldStore(t, dir, func(db *sql.DB) {
+		keys := hook.NewKeySequence(0, 0)
+		insert := func(at time.Time, h hook.Hash) {
+			for _, q := range []string{
+				"INSERT INTO dedupe (message_id, org_id, hash) VALUES (?, 1, ?)",
+				"INSERT INTO idempotency (id, org_id, hash, request, message_id, status) VALUES (?, 1, ?2, ?2, 5, 0)",
+			} {
+				if _, err := db.Exec(q, keys.Take(at, 1), h[:]); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		insert(time.Now().Add(-hook.DedupeWindow-time.Hour), old)
+		for range 10*generationOfTests + 3 {
+			h := randomHash()
+			insert(time.Now(), h)
+			hashes = append(hashes, h)
+		}
+	})
+	s := openSeen(t, dir)
+	s.expectKnown(t, hashes, true)
+	s.expectKnown(t, []hook.Hash{old}, false)
+	if _, n := s.writer.seen.full(); n != 10 {
+		t.Errorf("%d generations wait, 10 are right", n)
+	}
+	s.pack(t, 17)
+	s = s.restart(t, true)
+	s.expectKnown(t, hashes, true)
+	s.packAll(t)
+	s.expectKnown(t, hashes, true)
+	s.expectKnown(t, []hook.Hash{old}, false)
+	if n := s.count(t, "SELECT count(*) FROM dedupe"); n != 3 {
+		t.Errorf("%d rows are in table dedupe, 3 are right", n)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// makeOldStore makes a database with the schema before runs.
+func makeOldStore(t *testing.T, dir string, fill func(db *sql.DB)) {
+	t.Helper()
+	db, err := openSQLite(filepath.Join(dir, databaseName), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithTableName("schema_versions"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.UpTo(context.Background(), 2); err != nil {
+		t.Fatal(err)
+	}
+	fill(db)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
