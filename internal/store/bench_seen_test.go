@@ -59,6 +59,18 @@ func resident() float64 {
 	return 0
 }
 
+// written is what this process wrote to disks, in bytes, as Linux counts it; 0 elsewhere.
+func written() float64 {
+	raw, _ := os.ReadFile("/proc/self/io")
+	for line := range strings.Lines(string(raw)) {
+		if text, ok := strings.CutPrefix(line, "write_bytes: "); ok {
+			n, _ := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			return n
+		}
+	}
+	return 0
+}
+
 // BenchmarkSeen fills a window of eight days evenly and reports, in processor time, what it
 // costs to pack the keys, to start with them, to look one up, and to append beside them.
 func BenchmarkSeen(b *testing.B) {
@@ -151,6 +163,7 @@ func fillSeen(b *testing.B, s *Store, keys int) figures {
 	begin := time.Now().Add(-hook.DedupeWindow + time.Hour)
 	step := (hook.DedupeWindow - 2*time.Hour) / time.Duration(keys)
 	var writing, packing, worst time.Duration
+	var bytes float64
 	for done := 0; done < keys; done += generationSize {
 		cpu := used()
 		first := hook.KeyAt(begin.Add(step * time.Duration(done)))
@@ -166,13 +179,13 @@ func fillSeen(b *testing.B, s *Store, keys int) figures {
 			b.Fatal(err)
 		}
 		writing += used() - cpu
-		cpu, began := used(), time.Now()
+		cpu, began, before := used(), time.Now(), written()
 		if err := s.Pack(ctx); err != nil {
 			b.Fatal(err)
 		}
-		packing, worst = packing+used()-cpu, max(worst, time.Since(began))
+		packing, worst, bytes = packing+used()-cpu, max(worst, time.Since(began)), bytes+written()-before
 	}
-	f := figures{"cpu-ns/key": float64(packing.Nanoseconds()) / float64(keys), "write-cpu-ns/key": float64(writing.Nanoseconds()) / float64(keys), "longest-ms": msOf(worst)}
+	f := figures{"cpu-ns/key": float64(packing.Nanoseconds()) / float64(keys), "write-cpu-ns/key": float64(writing.Nanoseconds()) / float64(keys), "longest-ms": msOf(worst), "written-B/key": bytes / float64(keys)}
 	if info, err := os.Stat(dbPath(b, s)); err == nil {
 		f["database-MiB"] = float64(info.Size()) / (1 << 20)
 	}
