@@ -40,6 +40,7 @@ var homes = map[string][]string{
 	"github.com/jackc/pgx/v5":             {"internal/store"},
 	"github.com/pressly/goose/v3":         {"internal/store"},
 	"github.com/gofrs/flock":              {"internal/store"},
+	"github.com/FastFilter/xorfilter":     {"internal/store"},
 	"go.yaml.in/yaml/v3":                  {"internal/strictyaml"},
 	"github.com/agnivade/levenshtein":     {"internal/strictyaml"},
 	"github.com/tidwall/gjson":            {"internal/cli"},

@@ -90,14 +90,14 @@ func (p *program) serve(ctx context.Context, file string, flags map[string]strin
 	if len(cfg.Sources) == 0 {
 		log.Info("no source is configured in a file; the API makes them, and `sigpost config example` shows a configuration")
 	}
-	p.tune()
+	kept := p.tune()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	s, err := server.Open(ctx, server.Options{
-		Config: cfg, Providers: providers, Log: log.Logger, Version: p.version, Prune: prune,
+		Config: cfg, Providers: providers, Log: log.Logger, Version: p.version, Prune: prune, Kept: kept,
 		Reload: func() (*config.Config, *provider.Set, error) { return p.load(file, flags) },
 	})
 	if err != nil {
@@ -186,17 +186,30 @@ func isTerminal(f *os.File) bool {
 // a commit waits for the disk it keeps one without using it. And a garbage
 // collector that runs less often: what is live is small and what passes
 // through is not, so memory buys time cheaply. GOMAXPROCS and GOGC in the
-// environment come first.
-func (p *program) tune() {
+// environment come first. kept is to be told what the store keeps; nil when that does not matter.
+func (p *program) tune() (kept func(bytes int64)) {
 	if _, ok := p.env("GOMAXPROCS"); !ok {
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	}
-	if _, ok := p.env("GOGC"); !ok {
-		debug.SetGCPercent(garbagePercent)
+	if _, ok := p.env("GOGC"); ok {
+		return nil
 	}
+	kept = func(bytes int64) { debug.SetGCPercent(garbage(bytes)) }
+	kept(0)
+	return kept
 }
 
-const garbagePercent = 300
+const (
+	garbagePercent = 300
+	// usuallyLive is about what is live at least, in bytes, but for what the store keeps.
+	usuallyLive = 8 << 20
+)
+
+// garbage is how much garbage there may be, in percent of what is live, when so many bytes of
+// it are kept for long and make none: as much as if they were not there.
+func garbage(kept int64) int {
+	return int(garbagePercent * usuallyLive / (usuallyLive + kept))
+}
 
 func (p *program) configCommand() *cobra.Command {
 	c := &cobra.Command{Use: "config", Short: "Check a configuration, or print an example", Args: cobra.NoArgs}

@@ -1,5 +1,7 @@
--- Order: see ../migrations/0004_lanes.sql. An older binary goes on working beside it: it
+-- Order: see ../migrations/0009_lanes.sql. An older binary goes on working beside it: it
 -- leaves waiting deliveries alone, and a lane whose head it settled is mended by upkeep.
+--
+-- sigpost: works with 2
 
 -- +goose Up
 

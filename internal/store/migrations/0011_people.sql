@@ -1,6 +1,6 @@
 -- People who sign in, and what the dashboard shows of what happened.
 --
--- sigpost: works with 4
+-- sigpost: works with 10
 
 -- +goose Up
 

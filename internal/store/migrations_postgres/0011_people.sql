@@ -1,6 +1,6 @@
--- See migrations/0010_people.sql.
+-- See migrations/0011_people.sql.
 --
--- sigpost: works with 4
+-- sigpost: works with 2
 
 -- +goose Up
 
