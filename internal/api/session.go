@@ -46,7 +46,7 @@ type SignedInOut struct {
 
 // SessionOut says who the caller is.
 type SessionOut struct {
-	User            *PersonOut      `json:"user" nullable:"true" doc:"Null for who came with a token"`
+	User            *PersonOut      `json:"user,omitempty" doc:"Not there for who came with a token"`
 	Organization    OrganizationRef `json:"organization"`
 	Scopes          []string        `json:"scopes"`
 	ExpiresAt       *time.Time      `json:"expiresAt" nullable:"true" doc:"When the session ends unless it is used before; null for tokens"`

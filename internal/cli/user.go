@@ -55,6 +55,9 @@ func (p *program) userAdd(l *place) *cobra.Command {
 // printLink prints a link alone on standard output, and what it is beside it.
 func (p *program) printLink(name string, link *api.LinkOut) error {
 	fmt.Fprintln(p.out, link.Link)
+	if strings.HasPrefix(link.Link, "/") { // without a configuration nobody knows where we are seen
+		fmt.Fprintln(p.err, "put the server's URL in front of it, or give the configuration with --config")
+	}
 	fmt.Fprintf(p.err, "%s signs in with it once, until %s\n", name, link.ExpiresAt.Local().Format(time.TimeOnly))
 	return nil
 }
