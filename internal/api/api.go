@@ -148,7 +148,7 @@ func New(o Options) *API {
 		registerHealth, registerApplications, registerEndpoints, registerEndpointSecrets, registerReplay, registerEventTypes, registerEventTypeImport,
 		registerMessages, registerExpunge, registerAttempts, registerDeliveries, registerSubjects, registerRejected, registerOrgMessages, registerStream,
 		registerIngestSources, registerIngestEndpoints, registerOperational, registerAuthentication, registerTokens, registerOrganization,
-		registerEnvironment, registerStatistics, registerEndpointHealth, registerTasks, registerAlerts, registerSessions, registerUsers,
+		registerEnvironment, registerStatistics, registerEndpointHealth, registerTasks, registerAlerts, registerSessions, registerUsers, registerAudit,
 	} {
 		register(a)
 	}
@@ -174,7 +174,7 @@ const OrganizationHeader = "Sigpost-Organization"
 // organization: the one that OrganizationHeader names, or else org.
 func (a *API) Trusted(org hook.Key) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &Caller{Org: org, Scope: hook.ScopeAdmin}
+		c := &Caller{Org: org, Scope: hook.ScopeAdmin, Operator: true}
 		if id := r.Header.Get(OrganizationHeader); id != "" {
 			if !strings.HasPrefix(id, string(hook.KindOrganization)) {
 				a.fail(w, r, hook.Errorf(hook.CodeInvalid, "%.60q is not an organization's id, which begins with org_", id))
@@ -281,6 +281,7 @@ type operation struct {
 	status  int // of success; 0 is 200
 	also    int // another status of success, for those that make or change
 	body    int64
+	files   []string // content types of an answer that is no JSON
 }
 
 // register adds an operation: its handler runs only for callers with its access.
@@ -299,6 +300,7 @@ func register[I, O any](a *API, op operation, handler func(context.Context, *I) 
 	if op.access == accessOpen || op.access == accessSignIn {
 		h.Security = []map[string][]string{}
 	}
+	noted := audited(&op)
 	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*O, error) {
 		if err := allow(ctx, op.access); err != nil {
 			return nil, a.told(ctx, &h, err)
@@ -306,6 +308,9 @@ func register[I, O any](a *API, op operation, handler func(context.Context, *I) 
 		out, err := handler(ctx, in)
 		if err != nil {
 			return nil, a.told(ctx, &h, err)
+		}
+		if noted {
+			a.note(ctx, &op, in, out)
 		}
 		if b, ok := any(out).(interface{ orStatus(int) }); ok && out != nil {
 			b.orStatus(status)

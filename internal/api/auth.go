@@ -24,6 +24,9 @@ type Caller struct {
 	Portal hook.Portal
 	// Token is the key that he came with; 0 for a JWT, a cookie or the control socket.
 	Token hook.Key
+	Name  string // of the key
+	// Operator says that he came through the control socket.
+	Operator bool
 	// User is the person whose browser it is, and Session that browser's; nil for who
 	// came with a token.
 	User    *hook.User
@@ -169,7 +172,18 @@ func (a *API) fromKey(ctx context.Context, text string) (c *Caller, end time.Tim
 	if isNotFound(err) || err == nil && !t.ExpiresAt.IsZero() && !time.Now().Before(t.ExpiresAt) {
 		return nil, end, errBadToken
 	}
-	return &Caller{Org: t.Org, App: t.App, Scope: t.Scope, Portal: t.Portal, Token: t.ID}, t.ExpiresAt, err
+	return &Caller{Org: t.Org, App: t.App, Scope: t.Scope, Portal: t.Portal, Token: t.ID, Name: tokenName(&t)}, t.ExpiresAt, err
+}
+
+// tokenName is how a key is called: those of portals have no name, but perhaps a session's.
+func tokenName(t *hook.Token) string {
+	switch {
+	case t.Name != "" || t.Scope != hook.ScopeApp:
+		return t.Name
+	case t.Session != "":
+		return "portal " + t.Session
+	}
+	return "portal"
 }
 
 // claims of a token that its owner signed himself.

@@ -47,9 +47,12 @@ type fault struct {
 func (f *fault) Error() string  { return f.detail }
 func (f *fault) GetStatus() int { return f.status }
 
-// GetHeaders says when to come again.
+// GetHeaders says how to authenticate, and when to come again.
 func (f *fault) GetHeaders() http.Header {
 	h := http.Header{}
+	if f.status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
 	if f.retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(f.retryAfter.Seconds()))))
 	}
@@ -182,9 +185,6 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if internal {
 		a.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
-	if f.status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	}
 	maps.Copy(w.Header(), f.GetHeaders())
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(f.status)
@@ -202,7 +202,7 @@ func errorsOf(op operation) []int {
 		return []int{http.StatusServiceUnavailable}
 	case accessSignIn:
 		return []int{
-			http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+			http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
 			http.StatusTooManyRequests, http.StatusServiceUnavailable,
 		}
 	}
@@ -241,6 +241,14 @@ func (a *API) document(h *huma.Operation, op operation) {
 		}
 		o.Responses[strconv.Itoa(status)] = &huma.Response{
 			Description: http.StatusText(status), Content: map[string]*huma.MediaType{"application/json": {Schema: schema}},
+		}
+	}
+	if len(op.files) > 0 {
+		text := &huma.Schema{Type: huma.TypeString}
+		success := o.Responses[strconv.Itoa(h.DefaultStatus)]
+		success.Content = map[string]*huma.MediaType{}
+		for _, kind := range op.files {
+			success.Content[kind] = &huma.MediaType{Schema: text}
 		}
 	}
 	if op.also != 0 {

@@ -81,11 +81,13 @@ type signedOut struct {
 const (
 	sessionPath     = "/api/v1/auth/session"
 	sessionLinkPath = sessionPath + "/link"
+	// signInLimit is the longest body that anybody may send.
+	signInLimit = 16 << 10
 )
 
 func registerSessions(a *API) {
-	register(a, operation{id: "authentication.session.create", method: http.MethodPost, path: sessionPath, summary: "Sign in with name and password", access: accessSignIn}, a.signIn)
-	register(a, operation{id: "authentication.session.redeem", method: http.MethodPost, path: sessionLinkPath, summary: "Sign in with a link", access: accessSignIn}, a.redeem)
+	register(a, operation{id: "authentication.session.create", method: http.MethodPost, path: sessionPath, summary: "Sign in with name and password", access: accessSignIn, body: signInLimit}, a.signIn)
+	register(a, operation{id: "authentication.session.redeem", method: http.MethodPost, path: sessionLinkPath, summary: "Sign in with a link", access: accessSignIn, body: signInLimit}, a.redeem)
 	register(a, operation{id: "authentication.session.get", method: http.MethodGet, path: sessionPath, summary: "Who am I?", access: accessOwn}, a.whoAmI)
 	register(a, operation{id: "authentication.session.delete", method: http.MethodDelete, path: sessionPath, summary: "Sign out", access: accessOwn, status: http.StatusNoContent}, a.signOut)
 	register(a, operation{id: "authentication.session.password", method: http.MethodPost, path: sessionPath + "/password", summary: "Set the own password", access: accessOwn}, a.setPassword)
@@ -128,7 +130,7 @@ func (a *API) signIn(ctx context.Context, in *struct{ Body SignInIn }) (*signedI
 		return nil, err
 	}
 	a.guesses.giveBack(in.Body.Name, from.addr())
-	return a.signedIn(ctx, from, &u, &x, token)
+	return a.signedIn(ctx, from, &u, &x, token, hook.ActorUser)
 }
 
 // guess checks a password, unless there were too many guesses. It takes the same time whether or not there is a
@@ -155,11 +157,13 @@ func (a *API) redeem(ctx context.Context, in *struct{ Body RedeemIn }) (*signedI
 		}
 		return nil, err
 	}
-	return a.signedIn(ctx, from, &u, &x, token)
+	return a.signedIn(ctx, from, &u, &x, token, hook.ActorLink)
 }
 
 // signedIn puts a new session in the place of the one that the browser had.
-func (a *API) signedIn(ctx context.Context, from *sender, u *hook.User, x *hook.Session, token hook.Secret) (*signedIn, error) {
+func (a *API) signedIn(ctx context.Context, from *sender, u *hook.User, x *hook.Session, token hook.Secret, how hook.ActorKind) (*signedIn, error) {
+	id := a.IDs.Public(hook.KindUser, u.ID)
+	a.addAudit(ctx, hook.Audit{Org: u.Org, Actor: hook.Actor{Kind: how, ID: id, Name: u.Name}, Action: "authentication.session.create", Object: hook.Named{Kind: "user", ID: id, Name: u.Name}})
 	if from.cookie != "" {
 		old, _, err := a.Store.SessionByHash(ctx, sha256.Sum256([]byte(from.cookie)))
 		if err == nil {

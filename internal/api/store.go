@@ -18,6 +18,7 @@ type Store interface {
 	tokenStore
 	userStore
 	sessionStore
+	auditStore
 	idempotencyStore
 	taskStore
 	attemptStore

@@ -77,6 +77,7 @@ func (s *Server) upkeepJobs() []upkeepJob {
 		}},
 		{"deleted applications", s.purgeApplications},
 		{"retention", s.retain},
+		{"audit log", s.retainAudit},
 		{"alerts not told", s.alerts.Sweep},
 		{"silent sources", s.alerts.Listen},
 	}

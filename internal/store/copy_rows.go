@@ -67,6 +67,7 @@ func copiedTables(began time.Time) []copiedTable {
 		{name: "users", key: "id"},
 		{name: "sessions", key: "id"},
 		{name: "sign_in_links", key: "id"},
+		{name: "audit", key: "id"},
 		{name: "tasks", key: "id"},
 		{name: "messages", key: "id"},
 		{name: "bodies", key: "message_id"},

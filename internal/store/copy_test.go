@@ -111,6 +111,7 @@ func (h *house) rows(t *testing.T, s *store.Store) {
 	must(err)
 	_, err = s.CreateSession(ctx, hook.Session{Org: org.ID, User: u.ID, Hash: [32]byte{9}, CreatedAt: time.Now()}, "hash")
 	must(err)
+	must(s.AddAudit(ctx, hook.Audit{Org: org.ID, Action: "user.create", Changes: []hook.Change{{Field: "role", To: "admin"}}}))
 	_, err = s.CreateEventType(ctx, hook.EventType{Org: org.ID, Name: "order.paid", Description: "ü"})
 	must(err)
 	_, err = s.CreateTask(ctx, hook.Task{Org: org.ID, Kind: hook.TaskRecover, Status: hook.TaskRunning, Input: json.RawMessage(`{"a":1}`)})
@@ -232,8 +233,8 @@ func expectSame(t *testing.T, checks []store.TableCheck) {
 			t.Errorf("%s has %d rows, %d are right", name, rows[name], n)
 		}
 	}
-	if len(rows) != 26 {
-		t.Errorf("%d tables, 26 are right: %v", len(rows), rows)
+	if len(rows) != 27 {
+		t.Errorf("%d tables, 27 are right: %v", len(rows), rows)
 	}
 }
 

@@ -257,7 +257,7 @@ func (s *Store) lastKey(ctx context.Context) (hook.Key, error) {
 		UNION ALL SELECT max(id) FROM tokens      UNION ALL SELECT max(id) FROM tasks
 		UNION ALL SELECT max(id) FROM idempotency UNION ALL SELECT max(id) FROM organizations
 		UNION ALL SELECT max(id) FROM users       UNION ALL SELECT max(id) FROM sessions
-		UNION ALL SELECT max(id) FROM sign_in_links`
+		UNION ALL SELECT max(id) FROM sign_in_links UNION ALL SELECT max(id) FROM audit`
 	if s.pg == nil { // where the marks of the indexer are those of rows, and rows of dedupe leave it
 		q += " UNION ALL SELECT max(last) FROM runs UNION ALL SELECT max(value) FROM meta WHERE name IN ('indexed_messages', 'indexed_deliveries', 'indexed_attempts')"
 	}

@@ -39,5 +39,24 @@ CREATE TABLE sign_in_links (
 );
 CREATE INDEX sign_in_links_user ON sign_in_links (user_id);
 
+CREATE TABLE audit (
+    id          BIGINT NOT NULL PRIMARY KEY,
+    org_id      BIGINT NOT NULL,
+    actor_kind  TEXT NOT NULL,
+    actor_id    TEXT NOT NULL,
+    actor_name  TEXT NOT NULL,
+    action      TEXT NOT NULL,
+    object_kind TEXT NOT NULL,
+    object_id   TEXT NOT NULL,
+    object_name TEXT NOT NULL,
+    parent_kind TEXT NOT NULL,
+    parent_id   TEXT NOT NULL,
+    remote      TEXT NOT NULL,
+    changes     TEXT NOT NULL
+);
+CREATE INDEX audit_org ON audit (org_id, id);
+CREATE INDEX audit_actor ON audit (org_id, actor_id, id);
+CREATE INDEX audit_object ON audit (org_id, object_id, id);
+
 -- +goose Down
 -- A store is never taken back to nothing.

@@ -71,6 +71,7 @@ func Run(t *testing.T, open Opener) {
 		{"TokensExpire", apiTokens},
 		{"NamesOfPeopleAreOneSpaceAndTheirRowsAreNot", users},
 		{"LinkSignsInOnce", links},
+		{"AuditLogIsChosenFromPagedAndForgotten", auditLog},
 		{"SessionsEndWithPasswordStateAndTime", sessions},
 		{"EventTypesAreArchivedAndRevived", eventTypes},
 		{"TasksGoOnAfterARestart", tasks},
