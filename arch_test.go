@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"internal/alert":      {"internal/hook"},
 	"internal/mail":       {"internal/hook"},
 	"web":                 {},
+	"internal/password":   {"internal/hook"},
 }
 
 // homes says where each outside library lives; it may be imported nowhere else.
@@ -40,6 +41,7 @@ var homes = map[string][]string{
 	"github.com/jackc/pgx/v5":             {"internal/store"},
 	"github.com/pressly/goose/v3":         {"internal/store"},
 	"github.com/gofrs/flock":              {"internal/store"},
+	"github.com/FastFilter/xorfilter":     {"internal/store"},
 	"go.yaml.in/yaml/v3":                  {"internal/strictyaml"},
 	"github.com/agnivade/levenshtein":     {"internal/strictyaml"},
 	"github.com/tidwall/gjson":            {"internal/cli"},
@@ -50,7 +52,7 @@ var homes = map[string][]string{
 	"github.com/danielgtaylor/huma/v2":    {"internal/api"},
 	"github.com/golang-jwt/jwt/v5":        {"internal/api"},
 	"golang.org/x/sys":                    {"internal/send", "internal/store"},
-	"golang.org/x/crypto":                 {"internal/seal"},
+	"golang.org/x/crypto":                 {"internal/seal", "internal/password"},
 	"github.com/wneessen/go-mail":         {"internal/mail"},
 	"github.com/spf13/cobra":              {"internal/cli"},
 	"github.com/spf13/pflag":              {"internal/cli"},

@@ -228,6 +228,7 @@ func TestParseRefusesWhatItCannotMeasure(t *testing.T) {
 		"-steady-seconds 9e9": "-steady-seconds",
 		"-run nothing":        `-run "nothing" matches no measurement: there are baselines, intake, api, relay, latency, silent, lists, idle`,
 		"-run (":              "-run: error parsing regexp",
+		"-begin /nowhere":     "-begin: stat /nowhere/sigpost.db",
 		"extra":               `unexpected argument "extra"`,
 	} {
 		if _, err := parse(strings.Fields(args)); err == nil || !strings.Contains(err.Error(), want) {

@@ -32,6 +32,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -73,6 +74,7 @@ type options struct {
 	dir      string
 	json     string
 	binary   string
+	begin    string // a data directory, copied for each run of Sigpost
 }
 
 func parse(args []string) (options, error) {
@@ -85,6 +87,7 @@ func parse(args []string) (options, error) {
 	dir := flags.String("dir", ".", "where the data directories are made, and removed again")
 	json := flags.String("json", "", "write the figures to this file, too")
 	binary := flags.String("sigpost", "", "measure this program instead of building cmd/sigpost")
+	begin := flags.String("begin", "", "begin each run of sigpost with a copy of this data directory; one full of dedupe keys comes from BenchmarkSeen of internal/store")
 	quick := flags.Bool("quick", false, "one short pair of each, lists of 20,000 messages: shows that it works, no more")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
@@ -96,7 +99,7 @@ func parse(args []string) (options, error) {
 		seconds: time.Duration(*seconds * float64(time.Second)),
 		steady:  time.Duration(*steady * float64(time.Second)),
 		idle:    5 * time.Second, patience: 30 * time.Second,
-		pairs: *pairs, messages: *messages, dir: *dir, json: *json, binary: *binary,
+		pairs: *pairs, messages: *messages, dir: *dir, json: *json, binary: *binary, begin: *begin,
 	}
 	if *quick {
 		opt.seconds, opt.steady, opt.idle, opt.pairs, opt.messages = time.Second, 2*time.Second, time.Second, 1, 20_000
@@ -117,6 +120,9 @@ func (o *options) check(run string) (err error) {
 	}
 	if o.messages < 1000 || o.messages > 10_000_000 {
 		return fmt.Errorf("-messages %d: give 1,000 to 10,000,000", o.messages)
+	}
+	if _, err := os.Stat(filepath.Join(o.begin, "sigpost.db")); o.begin != "" && err != nil {
+		return fmt.Errorf("-begin: %w; name a data directory", err)
 	}
 	for name, d := range map[string]time.Duration{"-seconds": o.seconds, "-steady-seconds": o.steady} {
 		if d < 100*time.Millisecond || d > time.Minute {

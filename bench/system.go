@@ -40,6 +40,11 @@ func (b *bench) start(ctx context.Context, name string, endpoints ...string) (*s
 	if err != nil {
 		return nil, fmt.Errorf("make the data directory of %s: %w", name, err)
 	}
+	if name == "sigpost" && b.opt.begin != "" {
+		if err := os.CopyFS(dataOf(dir), os.DirFS(b.opt.begin)); err != nil {
+			return nil, fmt.Errorf("copy the data to begin with: %w", err)
+		}
+	}
 	return b.launch(ctx, name, dir, endpoints...)
 }
 

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"path"
 	"runtime/debug"
 	"strings"
@@ -43,6 +44,10 @@ type Options struct {
 	ParseYAML func([]byte) (any, error)
 	// PublicURL is what the world sees of us, without a trailing slash.
 	PublicURL func() string
+	// Passwords hashes passwords and checks them.
+	Passwords Passwords
+	// Remote is the address of who sent a request; zero when it is not known. May be nil.
+	Remote func(r *http.Request) netip.Addr
 }
 
 // API serves the API. Make one with New.
@@ -51,9 +56,19 @@ type API struct {
 	huma   huma.API
 	mux    *http.ServeMux
 	tokens cache[[32]byte, *Caller] // by the hash of what was presented
-	apps   cache[appRef, hook.Application]
-	flight flight
-	manual reference // the page for people
+	// sessions are those of cookies, by the hash of what stands in them.
+	sessions cache[[32]byte, *Caller]
+	guesses  guesses
+	apps     cache[appRef, hook.Application]
+	flight   flight
+	manual   reference // the page for people
+}
+
+// Passwords keeps passwords as hashes.
+type Passwords interface {
+	Hash(ctx context.Context, password hook.Secret) (hook.Secret, error)
+	// Verify takes as long for an empty hash, behind which there is no password.
+	Verify(ctx context.Context, hash, password hook.Secret) (bool, error)
 }
 
 // Pipeline takes messages.
@@ -133,7 +148,7 @@ func New(o Options) *API {
 		registerHealth, registerApplications, registerEndpoints, registerEndpointSecrets, registerReplay, registerEventTypes, registerEventTypeImport,
 		registerMessages, registerExpunge, registerAttempts, registerDeliveries, registerSubjects, registerRejected, registerOrgMessages, registerStream,
 		registerIngestSources, registerIngestEndpoints, registerOperational, registerAuthentication, registerTokens, registerOrganization,
-		registerEnvironment, registerStatistics, registerEndpointHealth, registerTasks, registerAlerts,
+		registerEnvironment, registerStatistics, registerEndpointHealth, registerTasks, registerAlerts, registerSessions, registerUsers, registerAudit,
 	} {
 		register(a)
 	}
@@ -159,7 +174,7 @@ const OrganizationHeader = "Sigpost-Organization"
 // organization: the one that OrganizationHeader names, or else org.
 func (a *API) Trusted(org hook.Key) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &Caller{Org: org, Scope: hook.ScopeAdmin}
+		c := &Caller{Org: org, Scope: hook.ScopeAdmin, Operator: true}
 		if id := r.Header.Get(OrganizationHeader); id != "" {
 			if !strings.HasPrefix(id, string(hook.KindOrganization)) {
 				a.fail(w, r, hook.Errorf(hook.CodeInvalid, "%.60q is not an organization's id, which begins with org_", id))
@@ -193,14 +208,18 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, c *Caller) {
 		a.missing(w, r)
 		return
 	}
+	// What is answered may hold what only this caller may see.
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	from := a.sender(r)
 	if c == nil && !open(r) {
 		var err error
-		if c, err = a.authenticate(r); err != nil {
+		if c, err = a.authenticate(r, from, true); err != nil {
 			a.fail(w, r, err)
 			return
 		}
 	}
-	ctx := r.Context()
+	ctx := withSender(r.Context(), from)
 	if c != nil {
 		ctx = withCaller(ctx, c)
 	}
@@ -216,7 +235,9 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, c *Caller) {
 }
 
 // open says whether a request needs no token.
-func open(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/api/v1/health") }
+func open(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/api/v1/health") || signsIn(r)
+}
 
 // missing answers what no operation serves.
 func (a *API) missing(w http.ResponseWriter, r *http.Request) {
@@ -260,6 +281,7 @@ type operation struct {
 	status  int // of success; 0 is 200
 	also    int // another status of success, for those that make or change
 	body    int64
+	files   []string // content types of an answer that is no JSON
 }
 
 // register adds an operation: its handler runs only for callers with its access.
@@ -275,9 +297,10 @@ func register[I, O any](a *API, op operation, handler func(context.Context, *I) 
 	if h.MaxBodyBytes == 0 {
 		h.MaxBodyBytes = bodyLimit
 	}
-	if op.access == accessOpen {
+	if op.access == accessOpen || op.access == accessSignIn {
 		h.Security = []map[string][]string{}
 	}
+	noted := audited(&op)
 	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*O, error) {
 		if err := allow(ctx, op.access); err != nil {
 			return nil, a.told(ctx, &h, err)
@@ -285,6 +308,9 @@ func register[I, O any](a *API, op operation, handler func(context.Context, *I) 
 		out, err := handler(ctx, in)
 		if err != nil {
 			return nil, a.told(ctx, &h, err)
+		}
+		if noted {
+			a.note(ctx, &op, in, out)
 		}
 		if b, ok := any(out).(interface{ orStatus(int) }); ok && out != nil {
 			b.orStatus(status)

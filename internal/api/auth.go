@@ -22,8 +22,15 @@ type Caller struct {
 	App    hook.Key
 	Scope  hook.Scope
 	Portal hook.Portal
-	// Token is the key that he came with; 0 for a JWT or the control socket.
+	// Token is the key that he came with; 0 for a JWT, a cookie or the control socket.
 	Token hook.Key
+	Name  string // of the key
+	// Operator says that he came through the control socket.
+	Operator bool
+	// User is the person whose browser it is, and Session that browser's; nil for who
+	// came with a token.
+	User    *hook.User
+	Session *hook.Session
 }
 
 type callerKey struct{}
@@ -53,7 +60,8 @@ const (
 	accessOrgRead                    // the organization's things, without secrets
 	accessOrg                        // the organization's things, to change
 	accessAdmin                      // tokens, settings
-	accessOwn                        // the caller's own token
+	accessOwn                        // the caller's own token or session
+	accessSignIn                     // nothing, but it makes a session
 )
 
 // capabilities are what a portal needs for an access.
@@ -64,7 +72,7 @@ var capabilities = map[access]string{
 
 // allow says whether the caller may use an operation with this access.
 func allow(ctx context.Context, need access) error {
-	if need == accessOpen {
+	if need == accessOpen || need == accessSignIn {
 		return nil
 	}
 	c := caller(ctx)
@@ -76,6 +84,9 @@ func allow(ctx context.Context, need access) error {
 	}
 	if c.Scope == hook.ScopeApp && capabilities[need] != "" {
 		return hook.Errorf(hook.CodeDenied, "this portal token may not do this: it needs the capability %s, and must not be read-only", capabilities[need])
+	}
+	if c.User != nil {
+		return hook.Errorf(hook.CodeDenied, "the role %s may not do this; an administrator can give you another", c.Scope)
 	}
 	return hook.Errorf(hook.CodeDenied, "a token with scope %s may not do this", c.Scope)
 }
@@ -127,8 +138,12 @@ var errNoToken = hook.Errorf(hook.CodeUnknown, "a token is needed: send Authoriz
 
 var errBadToken = hook.Errorf(hook.CodeUnknown, "the token is not valid: it is wrong, has expired or was revoked")
 
-// authenticate finds out who makes a request.
-func (a *API) authenticate(r *http.Request) (*Caller, error) {
+// authenticate finds out who makes a request. Who sends a token is who it says, whatever
+// cookie his browser adds. used says that the caller does something, rather than wait.
+func (a *API) authenticate(r *http.Request, from *sender, used bool) (*Caller, error) {
+	if _, given := r.Header["Authorization"]; !given && from.cookie != "" {
+		return a.fromCookie(r.Context(), r, from, used)
+	}
 	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	text = strings.TrimSpace(text)
 	if !strings.EqualFold(scheme, "Bearer") || text == "" {
@@ -139,11 +154,11 @@ func (a *API) authenticate(r *http.Request) (*Caller, error) {
 	if c, ok := a.tokens.find(hash, now); ok {
 		return c, nil
 	}
-	from := a.fromKey
+	look := a.fromKey
 	if strings.Count(text, ".") == 2 {
-		from = a.fromJWT
+		look = a.fromJWT
 	}
-	c, end, err := from(r.Context(), text)
+	c, end, err := look(r.Context(), text)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +172,18 @@ func (a *API) fromKey(ctx context.Context, text string) (c *Caller, end time.Tim
 	if isNotFound(err) || err == nil && !t.ExpiresAt.IsZero() && !time.Now().Before(t.ExpiresAt) {
 		return nil, end, errBadToken
 	}
-	return &Caller{Org: t.Org, App: t.App, Scope: t.Scope, Portal: t.Portal, Token: t.ID}, t.ExpiresAt, err
+	return &Caller{Org: t.Org, App: t.App, Scope: t.Scope, Portal: t.Portal, Token: t.ID, Name: tokenName(&t)}, t.ExpiresAt, err
+}
+
+// tokenName is how a key is called: those of portals have no name, but perhaps a session's.
+func tokenName(t *hook.Token) string {
+	switch {
+	case t.Name != "" || t.Scope != hook.ScopeApp:
+		return t.Name
+	case t.Session != "":
+		return "portal " + t.Session
+	}
+	return "portal"
 }
 
 // claims of a token that its owner signed himself.

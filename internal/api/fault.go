@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -37,10 +40,31 @@ type fault struct {
 	code   string
 	detail string
 	faults []ValidationError // of a 422
+	// retryAfter is how long to wait before the request may be sent again.
+	retryAfter time.Duration
 }
 
 func (f *fault) Error() string  { return f.detail }
 func (f *fault) GetStatus() int { return f.status }
+
+// GetHeaders says how to authenticate, and when to come again.
+func (f *fault) GetHeaders() http.Header {
+	h := http.Header{}
+	if f.status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+	if f.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(f.retryAfter.Seconds()))))
+	}
+	return h
+}
+
+// tooMany is a 429.
+func tooMany(message string, wait time.Duration) error {
+	f := newFault(http.StatusTooManyRequests, message)
+	f.retryAfter = wait
+	return f
+}
 
 // MarshalJSON writes one of the two forms that clients expect.
 func (f *fault) MarshalJSON() ([]byte, error) {
@@ -161,9 +185,7 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if internal {
 		a.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
-	if f.status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-	}
+	maps.Copy(w.Header(), f.GetHeaders())
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(f.status)
 	enc := json.NewEncoder(w)
@@ -175,8 +197,14 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // errorsOf are the statuses that an operation may fail with.
 func errorsOf(op operation) []int {
-	if op.access == accessOpen {
+	switch op.access {
+	case accessOpen:
 		return []int{http.StatusServiceUnavailable}
+	case accessSignIn:
+		return []int{
+			http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+			http.StatusTooManyRequests, http.StatusServiceUnavailable,
+		}
 	}
 	list := []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusUnprocessableEntity, http.StatusServiceUnavailable}
 	if op.method == http.MethodGet {
@@ -213,6 +241,14 @@ func (a *API) document(h *huma.Operation, op operation) {
 		}
 		o.Responses[strconv.Itoa(status)] = &huma.Response{
 			Description: http.StatusText(status), Content: map[string]*huma.MediaType{"application/json": {Schema: schema}},
+		}
+	}
+	if len(op.files) > 0 {
+		text := &huma.Schema{Type: huma.TypeString}
+		success := o.Responses[strconv.Itoa(h.DefaultStatus)]
+		success.Content = map[string]*huma.MediaType{}
+		for _, kind := range op.files {
+			success.Content[kind] = &huma.MediaType{Schema: text}
 		}
 	}
 	if op.also != 0 {

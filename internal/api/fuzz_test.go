@@ -234,6 +234,9 @@ func (f *fuzzRun) judge(op *fuzzOp, r *fuzzRequest, w *httptest.ResponseRecorder
 	if kind == "text/event-stream" {
 		return nil, f.judgeStream(w.Body.String(), media.Schema)
 	}
+	if kind != "application/json" {
+		return nil, "" // a file
+	}
 	v, err := oneJSON(w.Body.String())
 	if err != nil {
 		return nil, err.Error()

@@ -252,3 +252,20 @@ func (h *harness) key(kind hook.Kind, id string) hook.Key {
 	}
 	return k
 }
+
+// newRequest is a request without a token.
+func newRequest(t *testing.T, method, path, body string) *http.Request {
+	t.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	r.RemoteAddr = "@" // as a Unix socket has it
+	return r
+}
+
+func record(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}

@@ -40,8 +40,10 @@ func (h *harness) settle(r *receiver) estate {
 	inbound := h.must(http.StatusCreated, "POST", "/ingest/api/v1/source/"+source+"/endpoint", map[string]any{"url": r.URL})["id"].(string)
 	operational := h.must(http.StatusCreated, "POST", "/api/v1/operational-webhook/endpoint", map[string]any{"url": r.URL})["id"].(string)
 	token := h.must(http.StatusCreated, "POST", "/api/v1/auth/token", `{"name":"k","scope":"viewer"}`)["id"].(string)
+	user := h.must(http.StatusCreated, "POST", "/api/v1/user", `{"name":"isolated","role":"viewer"}`)["id"].(string)
 	return estate{map[string]string{
-		"app_id": app, "endpoint_id": endpoint, "msg_id": msg, "attempt_id": attempt, "delivery_id": delivery, "task_id": task, "source_id": source,
+		"user_id": user,
+		"app_id":  app, "endpoint_id": endpoint, "msg_id": msg, "attempt_id": attempt, "delivery_id": delivery, "task_id": task, "source_id": source,
 		"inbound": inbound, "operational": operational, "token_id": token, "event_type_name": "user.signup", "kind": "user", "id": "u", "rejected_id": "rej_000000000000000000000000000",
 	}}
 }
@@ -77,7 +79,7 @@ func (h *harness) seen(e estate) string {
 	for _, path := range []string{
 		"/api/v1/app", "/api/v1/app/{app_id}", "/api/v1/app/{app_id}/endpoint", "/api/v1/app/{app_id}/endpoint/{endpoint_id}/headers",
 		"/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret", "/api/v1/app/{app_id}/msg", "/api/v1/app/{app_id}/attempt/msg/{msg_id}", "/api/v1/app/{app_id}/msg/{msg_id}/delivery",
-		"/api/v1/event-type", "/api/v1/operational-webhook/endpoint", "/ingest/api/v1/source", "/ingest/api/v1/source/{source_id}/endpoint", "/api/v1/auth/token",
+		"/api/v1/event-type", "/api/v1/operational-webhook/endpoint", "/ingest/api/v1/source", "/ingest/api/v1/source/{source_id}/endpoint", "/api/v1/auth/token", "/api/v1/user",
 		"/api/v1/organization",
 	} {
 		w := h.send("GET", e.path(h.t, path), nil)

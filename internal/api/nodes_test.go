@@ -311,3 +311,26 @@ func TestAnEndpointGoesOnWhileItsSecretsCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestASessionIsOneOnAllNodes(t *testing.T) {
+	t.Parallel()
+	nodes := twoNodes(t)
+	here := nodes[0].signedIn("ana", "admin")
+	there := &browser{nodes[1].as(""), here.cookie}
+	there.may(http.StatusCreated, "POST", "/api/v1/app", `{"name":"a"}`)
+	here.may(http.StatusNoContent, "DELETE", session, nil)
+	eventually(t, "she is signed out on the other node", func() bool {
+		return there.ask("GET", session, nil).Code == http.StatusUnauthorized
+	})
+	// One link, used on both nodes at once, signs in once.
+	_, token := nodes[0].person("ben", "viewer")
+	var in atomic.Int32
+	atOnce(nodes, func(_ int, h *harness) {
+		if h.browser().ask("POST", session+"/link", map[string]any{"token": token}).Code == http.StatusOK {
+			in.Add(1)
+		}
+	})
+	if n := in.Load(); n != 1 {
+		t.Errorf("one link signed in %d times", n)
+	}
+}

@@ -145,6 +145,9 @@ func keyHash(c *Caller, key string) hook.Hash {
 	h := sha256.New()
 	h.Write(buf[:])
 	fmt.Fprintf(h, "%s %v %q\x00", c.Scope, c.Portal.ReadOnly, c.Portal.Capabilities)
+	if c.User != nil {
+		fmt.Fprintf(h, "user %d\x00", c.User.ID)
+	}
 	io.WriteString(h, key)
 	return hook.Hash(h.Sum(nil)[:16])
 }

@@ -15,6 +15,7 @@ type OrganizationOut struct {
 	SignatureHeaders *string      `json:"signatureHeaders" nullable:"true" enum:"webhook,svix,both" doc:"Names of the signature headers of all its messages; null is the server's choice"`
 	Retention        RetentionOut `json:"retention" doc:"How long is kept what applications were sent"`
 	SourceRetention  RetentionOut `json:"sourceRetention" doc:"How long is kept what sources received"`
+	AuditRetention   *int         `json:"auditRetention" nullable:"true" doc:"Days for which the audit log is kept; null is 365, -1 for ever"`
 }
 
 // RetentionOut are ages in days; null is the server's choice, -1 for ever.
@@ -59,12 +60,13 @@ type OrganizationPatch struct {
 	SignatureHeaders Maybe[string]   `json:"signatureHeaders,omitzero" enum:"webhook,svix,both" doc:"null leaves it to the server"`
 	Retention        *RetentionPatch `json:"retention,omitempty"`
 	SourceRetention  *RetentionPatch `json:"sourceRetention,omitempty"`
+	AuditRetention   Maybe[int]      `json:"auditRetention,omitzero" minimum:"-1" maximum:"36500" doc:"Days; -1 for ever, null for 365"`
 }
 
 func (a *API) organizationOut(o hook.Organization) OrganizationOut {
 	return OrganizationOut{
 		ID: a.IDs.Public(hook.KindOrganization, o.ID), Name: o.Name, SignatureHeaders: pointer(string(o.Settings.SignatureHeaders)),
-		Retention: retentionOut(o.Settings.Retention), SourceRetention: retentionOut(o.Settings.SourceRetention),
+		Retention: retentionOut(o.Settings.Retention), SourceRetention: retentionOut(o.Settings.SourceRetention), AuditRetention: pointer(int(o.Settings.AuditRetention)),
 	}
 }
 
@@ -87,7 +89,16 @@ func (a *API) patchOrganization(ctx context.Context, in *struct{ Body Organizati
 		if err := in.Body.Retention.into("retention", &s.Retention); err != nil {
 			return s, err
 		}
-		return s, in.Body.SourceRetention.into("sourceRetention", &s.SourceRetention)
+		if err := in.Body.SourceRetention.into("sourceRetention", &s.SourceRetention); err != nil {
+			return s, err
+		}
+		if days := in.Body.AuditRetention; days.Set {
+			if !days.Null && days.Value == 0 {
+				return s, invalid("0 days would keep nothing; give at least 1, -1 for ever, or null for 365", "body", "auditRetention")
+			}
+			s.AuditRetention = hook.Days(days.Value)
+		}
+		return s, nil
 	})
 	return answerWith(http.StatusOK, a.organizationOut(o)), err
 }

@@ -16,6 +16,9 @@ type Store interface {
 	secretStore
 	messageStore
 	tokenStore
+	userStore
+	sessionStore
+	auditStore
 	idempotencyStore
 	taskStore
 	attemptStore

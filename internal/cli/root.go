@@ -87,7 +87,7 @@ func (p *program) root() *cobra.Command {
 	})
 	root.AddCommand(
 		p.serveCommand(), p.healthCommand(), p.devCommand(), p.configCommand(),
-		p.sourceCommand(), p.endpointCommand(), p.messageCommand(), p.taskCommand(), p.rejectedCommand(), p.tokenCommand(), p.masterKeyCommand(), p.alertCommand(),
+		p.sourceCommand(), p.endpointCommand(), p.messageCommand(), p.taskCommand(), p.rejectedCommand(), p.tokenCommand(), p.userCommand(), p.masterKeyCommand(), p.alertCommand(),
 		p.backupCommand(), p.restoreCommand(), p.migrateCommand(),
 		p.verifyCommand(), p.signCommand(), p.inspectCommand(), p.triggerCommand(), p.providersCommand(), p.secretCommand(),
 	)

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sigpost/sigpost/internal/config"
+	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/internal/provider"
 	"github.com/sigpost/sigpost/internal/server"
 	"github.com/sigpost/sigpost/internal/telemetry"
@@ -89,20 +90,20 @@ func (p *program) serve(ctx context.Context, file string, flags map[string]strin
 	if len(cfg.Sources) == 0 {
 		log.Info("no source is configured in a file; the API makes them, and `sigpost config example` shows a configuration")
 	}
-	p.tune()
+	kept := p.tune()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	s, err := server.Open(ctx, server.Options{
-		Config: cfg, Providers: providers, Log: log.Logger, Version: p.version, Prune: prune,
+		Config: cfg, Providers: providers, Log: log.Logger, Version: p.version, Prune: prune, Kept: kept,
 		Reload: func() (*config.Config, *provider.Set, error) { return p.load(file, flags) },
 	})
 	if err != nil {
 		return err
 	}
-	if err := p.firstKey(ctx, s, cfg.Data, log.Logger); err != nil {
+	if err := p.firstAccess(ctx, s, cfg.Data, log.Logger); err != nil {
 		return errors.Join(err, s.Close())
 	}
 	go func() {
@@ -123,48 +124,92 @@ func (p *program) serve(ctx context.Context, file string, flags map[string]strin
 	return errors.Join(err, s.Close())
 }
 
-// firstKeyFile has the first key of the API when there was no terminal to show it on.
-const firstKeyFile = "admin.key"
+// What the first start hands out when there is no terminal to show it on.
+const (
+	firstKeyFile  = "admin.key"    // the first key of the API
+	firstLinkFile = "sign-in-link" // with which the first person signs in to the dashboard
+)
 
-// firstKey hands out the key of the first administrator, at the first start.
-func (p *program) firstKey(ctx context.Context, s *server.Server, dir string, log *slog.Logger) error {
+// firstAccess hands out the key and the link of the first administrator, at the first start.
+func (p *program) firstAccess(ctx context.Context, s *server.Server, dir string, log *slog.Logger) error {
 	key, err := s.FirstKey(ctx)
-	if err != nil || key == "" {
+	if err != nil {
 		return err
 	}
-	if f, ok := p.err.(*os.File); ok && isTerminal(f) {
-		fmt.Fprintf(f, "\nThe key of the API's administrator, shown this once:\n\n  %s\n\n", key.Reveal())
-		return nil
+	if key != "" {
+		err := p.handOut(key, filepath.Join(dir, firstKeyFile), "The key of the API's administrator, shown this once:",
+			"the key of the API's administrator was written to a file; keep it elsewhere and delete the file", log)
+		if err != nil {
+			return fmt.Errorf("write the administrator's key: %w", err)
+		}
 	}
-	path := filepath.Join(dir, firstKeyFile)
-	if err := os.WriteFile(path, []byte(key.Reveal()+"\n"), 0o600); err != nil {
-		return fmt.Errorf("write the administrator's key: %w", err)
+	link, err := s.FirstLink(ctx)
+	if err != nil || link == "" {
+		return err
 	}
-	log.Info("the key of the API's administrator was written to a file; keep it elsewhere and delete the file", "path", path)
+	err = p.handOut(link, filepath.Join(dir, firstLinkFile), "Sign in to the dashboard with this link, once, within 15 minutes (`sigpost user link "+server.FirstUser+"` makes another):",
+		"a link that signs in to the dashboard, once, within 15 minutes, was written to a file; `sigpost user link "+server.FirstUser+"` makes another", log)
+	if err != nil {
+		return fmt.Errorf("write the link that signs in: %w", err)
+	}
 	return nil
 }
 
-// isTerminal says whether people look at f.
+// handOut shows a secret on the terminal, or writes it to a file that only its owner reads.
+func (p *program) handOut(secret hook.Secret, path, shown, written string, log *slog.Logger) error {
+	if f, ok := p.err.(*os.File); ok && isTerminal(f) {
+		fmt.Fprintf(f, "\n%s\n\n  %s\n\n", shown, secret.Reveal())
+		return nil
+	}
+	// One that is there already may be readable by others.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.WriteFile(path, []byte(secret.Reveal()+"\n"), 0o600); err != nil {
+		return err
+	}
+	log.Info(written, "path", path)
+	return nil
+}
+
+// isTerminal says whether people look at f. The null device is one of characters, too.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }
 
 // tune sets what the runtime cannot know. One more processor than there are: while
 // a commit waits for the disk it keeps one without using it. And a garbage
 // collector that runs less often: what is live is small and what passes
 // through is not, so memory buys time cheaply. GOMAXPROCS and GOGC in the
-// environment come first.
-func (p *program) tune() {
+// environment come first. kept is to be told what the store keeps; nil when that does not matter.
+func (p *program) tune() (kept func(bytes int64)) {
 	if _, ok := p.env("GOMAXPROCS"); !ok {
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 	}
-	if _, ok := p.env("GOGC"); !ok {
-		debug.SetGCPercent(garbagePercent)
+	if _, ok := p.env("GOGC"); ok {
+		return nil
 	}
+	kept = func(bytes int64) { debug.SetGCPercent(garbage(bytes)) }
+	kept(0)
+	return kept
 }
 
-const garbagePercent = 300
+const (
+	garbagePercent = 300
+	// usuallyLive is about what is live at least, in bytes, but for what the store keeps.
+	usuallyLive = 8 << 20
+)
+
+// garbage is how much garbage there may be, in percent of what is live, when so many bytes of
+// it are kept for long and make none: as much as if they were not there.
+func garbage(kept int64) int {
+	return int(garbagePercent * usuallyLive / (usuallyLive + kept))
+}
 
 func (p *program) configCommand() *cobra.Command {
 	c := &cobra.Command{Use: "config", Short: "Check a configuration, or print an example", Args: cobra.NoArgs}

@@ -176,7 +176,7 @@ func TestABlockedLaneWaitsUntilItsHeadIsGivenUp(t *testing.T) {
 		if n := len(l.of("a")); n < 10 || r.delivery(next).State != hook.Waiting {
 			t.Errorf("before the window ends: %d attempts, then %v", n, r.delivery(next))
 		}
-		time.Sleep(time.Second)
+		time.Sleep(time.Second + 2*time.Minute) // the breaker is open after so many failures, and closes with a probe
 		synctest.Wait()
 		if d := r.delivery(next); r.delivery(head).State != hook.Failed || d.State != hook.Delivered {
 			t.Errorf("afterwards: %v and %v", r.delivery(head), d)

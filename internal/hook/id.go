@@ -97,6 +97,8 @@ const (
 	KindRejected     Kind = "rej_"
 	KindToken        Kind = "key_"
 	KindTask         Kind = "qtask_"
+	KindUser         Kind = "user_"
+	KindAudit        Kind = "audit_"
 )
 
 // IDs turns keys into public ids and back. A public id is its kind's prefix and

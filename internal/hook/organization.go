@@ -20,6 +20,8 @@ type OrgSettings struct {
 	// sources received.
 	Retention       Retention `json:"retention,omitzero"`
 	SourceRetention Retention `json:"sourceRetention,omitzero"`
+	// AuditRetention is how long the audit log is kept.
+	AuditRetention Days `json:"auditRetention,omitempty"`
 }
 
 // HeaderNames says under which names the headers of Standard Webhooks are sent.

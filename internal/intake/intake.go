@@ -119,7 +119,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodPost:
 		w.Header().Set("Allow", http.MethodPost)
 		a = answer{status: http.StatusMethodNotAllowed, outcome: BadMethod, detail: "webhooks are sent with POST"}
-	case !allowed(source.AllowIPs, h.remote(r)):
+	case !allowed(source.AllowIPs, h.Remote(r)):
 		a = answer{status: http.StatusForbidden, outcome: BadAddress, detail: "this address may not send to this source"}
 	default:
 		a, event, size = h.receive(w, r, source, start)

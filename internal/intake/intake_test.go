@@ -283,7 +283,7 @@ func TestRemoteTrustsOnlyKnownProxies(t *testing.T) {
 		if c.forwarded != "" {
 			r.Header.Set("X-Forwarded-For", c.forwarded)
 		}
-		if got := d.remote(r).String(); got != c.want {
+		if got := d.Remote(r).String(); got != c.want {
 			t.Errorf("%s forwarded for %q: %s, %s is right", c.peer, c.forwarded, got, c.want)
 		}
 	}

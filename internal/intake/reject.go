@@ -42,7 +42,7 @@ func (s *sampler) take(now time.Time) bool {
 // before it answers 200; others keep it when there is time.
 func (h *Handler) reject(r *http.Request, s *Source, body []byte, reason string, now time.Time) answer {
 	rej := &hook.Rejected{
-		Org: s.Org, Source: s.ID, Reason: reason, ReceivedAt: now.Truncate(time.Millisecond), Remote: h.remote(r).String(),
+		Org: s.Org, Source: s.ID, Reason: reason, ReceivedAt: now.Truncate(time.Millisecond), Remote: h.Remote(r).String(),
 		Method: r.Method, URL: r.URL.RequestURI(), Headers: s.headers.kept(r.Header), Body: body, Size: len(body), Quarantined: s.Quarantine,
 	}
 	if s.Quarantine {

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// remote is the address of the sender: the peer of the connection, or, as far
+// Remote is the address of the sender: the peer of the connection, or, as far
 // as trusted proxies vouch for it, what X-Forwarded-For says, read from its end.
-func (h *Handler) remote(r *http.Request) netip.Addr {
+func (h *Handler) Remote(r *http.Request) netip.Addr {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}

@@ -37,6 +37,26 @@ func (s *Server) FirstKey(ctx context.Context) (hook.Secret, error) {
 	return token, err
 }
 
+// FirstUser is the name of the first administrator.
+const FirstUser = "admin"
+
+// FirstLink makes the first administrator, once in the life of a store, and the link with which
+// he signs in. It is empty when that was done before, and when there are people already.
+func (s *Server) FirstLink(ctx context.Context) (hook.Secret, error) {
+	first, err := s.store.Once(ctx, "first user")
+	if err != nil || !first {
+		return "", err
+	}
+	if known, err := s.store.AnyUser(ctx); err != nil || known {
+		return "", err
+	}
+	token, link := api.NewLink(time.Now())
+	if _, err := s.store.CreateUser(ctx, hook.User{Org: store.DefaultOrg, Name: FirstUser, Role: hook.ScopeAdmin}, link); err != nil {
+		return "", err
+	}
+	return hook.Secret(s.api.WelcomeURL(token)), nil
+}
+
 // RotateMasterKey puts a new master key in force and seals everything under it
 // anew. The data directory must not be in use. A key that stands in the
 // configuration is the operator's to change: with the new one in front of the

@@ -87,6 +87,24 @@ func (s *Server) agesOf(ctx context.Context, now time.Time) (list []aged, err er
 	return list, nil
 }
 
+// retainAudit deletes what of the audit log is older than it is to be kept.
+func (s *Server) retainAudit(ctx context.Context) error {
+	orgs, err := s.store.Organizations(ctx)
+	if err != nil {
+		return err
+	}
+	for _, o := range orgs {
+		age := o.Settings.AuditRetention
+		if age == 0 {
+			age = hook.DefaultAuditRetention
+		}
+		if _, err := s.store.ForgetAudit(ctx, o.ID, age.Before(time.Now())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 const appsAtOnce = 500
 
 // oldest is the key before which nothing of any application is kept; 0 when

@@ -24,6 +24,7 @@ import (
 	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/internal/intake"
 	"github.com/sigpost/sigpost/internal/mail"
+	"github.com/sigpost/sigpost/internal/password"
 	"github.com/sigpost/sigpost/internal/pipeline"
 	"github.com/sigpost/sigpost/internal/provider"
 	"github.com/sigpost/sigpost/internal/seal"
@@ -52,6 +53,8 @@ type Options struct {
 	OnAttempt dispatch.Observer
 	// OnIntake is told of each request to a source; may be nil.
 	OnIntake func(source string, outcome intake.Outcome)
+	// Kept is told how much memory the store keeps; may be nil. See store.Options.
+	Kept func(bytes int64)
 }
 
 // Server is a whole Sigpost: Open it, Run it, Close it. An open server that
@@ -104,7 +107,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
 		return nil, hook.Errorf(hook.CodeInvalid, "make data directory %s: %w; name a directory that this user can write to with --data", o.Config.Data, err)
 	}
-	s.store, err = store.Open(ctx, store.Options{Dir: o.Config.Data, URL: o.Config.DatabaseURL.Reveal(), Poll: o.Config.DatabaseNotify == config.NotifyPoll, Log: o.Log, Committed: s.metrics.Committed, Due: s.Due, Seal: ring})
+	s.store, err = store.Open(ctx, store.Options{Dir: o.Config.Data, URL: o.Config.DatabaseURL.Reveal(), Poll: o.Config.DatabaseNotify == config.NotifyPoll, Log: o.Log, Committed: s.metrics.Committed, Kept: o.Kept, Due: s.Due, Seal: ring})
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +126,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	s.tasks = task.New(task.Options{Store: s.store, Due: s.Due, Ended: s.alerts.TaskEnded, Log: o.Log})
 	s.api = api.New(api.Options{
 		Store: s.store, Pipeline: s.pipeline, Runtime: s, Alerts: s.alerts, Intake: s.intake, IDs: s.store.IDs(), Log: o.Log, Version: o.Version, Hub: hub,
-		JWTSecret: o.Config.JWTSecret, PublicURL: s.baseURL, ParseYAML: strictyaml.Plain,
+		JWTSecret: o.Config.JWTSecret, PublicURL: s.baseURL, ParseYAML: strictyaml.Plain, Passwords: password.New(), Remote: s.intake.Remote,
 	})
 	s.config.Store(o.Config)
 	s.secrets.Store(&map[hook.Key][]hook.Secret{})
@@ -195,10 +198,10 @@ func (s *Server) Run(ctx context.Context) error {
 	s.o.Log.Info("running", "version", s.o.Version, "data", cfg.Data, "sources", len(cfg.Sources))
 	work, stop := context.WithCancel(context.Background())
 	defer stop()
-	failed := make(chan error, len(s.faces)+8)
+	failed := make(chan error, len(s.faces)+9)
 	var running sync.WaitGroup
 	for name, run := range map[string]func(context.Context) error{"dispatch": s.dispatch.Run, "intake": s.intake.Run,
-		"background": s.background, "lists": s.store.RunIndexer, "alerts": s.alerts.Run, "mail": s.runMail, "heartbeat": s.heartbeat, "follow": s.follow, "listener": s.listener,
+		"background": s.background, "lists": s.store.RunIndexer, "hashes": s.store.RunPacker, "alerts": s.alerts.Run, "mail": s.runMail, "heartbeat": s.heartbeat, "follow": s.follow, "listener": s.listener,
 	} {
 		running.Go(func() {
 			if err := run(work); err != nil {

@@ -69,6 +69,7 @@ func (s *Server) upkeepJobs() []upkeepJob {
 		{"lanes", s.mendLanes},
 		{"expired secrets", forget(s.store.ForgetSecrets)},
 		{"expired tokens", forget(s.store.ForgetTokens)},
+		{"expired sessions", forget(s.store.ForgetSessions)},
 		{"expired payloads", forget(s.store.ExpireBodies)},
 		{"deliveries without an endpoint", func(ctx context.Context) error {
 			_, err := s.store.CancelOrphans(ctx)
@@ -76,6 +77,7 @@ func (s *Server) upkeepJobs() []upkeepJob {
 		}},
 		{"deleted applications", s.purgeApplications},
 		{"retention", s.retain},
+		{"audit log", s.retainAudit},
 		{"alerts not told", s.alerts.Sweep},
 		{"silent sources", s.alerts.Listen},
 	}

@@ -34,10 +34,13 @@ func (w *writer) appendAll(ctx context.Context, batch []*write) error {
 		if u.append == nil {
 			continue
 		}
-		repeated, err := w.repeats(u.append, now)
-		if err != nil {
+		repeated, err := w.repeats(ctx, u.append, now)
+		if refused(err) {
 			u.err = err // it wrote nothing, and is nobody else's trouble
 			continue
+		}
+		if err != nil {
+			return err
 		}
 		if repeated {
 			continue
@@ -66,7 +69,10 @@ func (w *writer) appendAll(ctx context.Context, batch []*write) error {
 // is the order in which messages become visible.
 func (w *writer) gather(ctx context.Context, u *write, now time.Time) error {
 	a, m := u.append, &u.append.Message
-	first, known := w.known(a.Hash, now)
+	first, known, err := w.known(ctx, a.Hash, now)
+	if err != nil {
+		return err
+	}
 	a.Duplicate = known
 	if known {
 		w.gatherRequest(a, first, now)
@@ -93,14 +99,14 @@ func (w *writer) gather(ctx context.Context, u *write, now time.Time) error {
 
 // known is the message that was first with this hash. The zero hash is that of
 // messages which are each an event of its own.
-func (w *writer) known(hash hook.Hash, now time.Time) (hook.Key, bool) {
+func (w *writer) known(ctx context.Context, hash hook.Hash, now time.Time) (hook.Key, bool, error) {
 	if hash == (hook.Hash{}) {
-		return 0, false
+		return 0, false, nil
 	}
 	if first, ok := w.fresh[hash]; ok {
-		return first, true
+		return first, true, nil
 	}
-	return w.seen.find(hash, now)
+	return w.seen.find(ctx, w.rows.block, hash, now)
 }
 
 func (w *writer) gatherDuplicate(ctx context.Context, a *hook.Append, first hook.Key, now time.Time) error {

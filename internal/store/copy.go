@@ -24,7 +24,8 @@ import (
 // that also notes how far it is, so a copy that was cut goes on where it was.
 // What is copied is everything but incarnations, which are of processes;
 // dedupe and idempotency keys that have left their window, which nothing
-// looks at; and postings, which are made anew from the rows (postings.go).
+// looks at; and postings, which are made anew from the rows (postings.go). What was
+// packed into runs becomes rows again.
 
 // CopyOptions say what is copied where to.
 type CopyOptions struct {
@@ -277,6 +278,9 @@ func (m *mover) copy(ctx context.Context) error {
 		if err := m.copyTable(ctx, t); err != nil {
 			return fmt.Errorf("copy %s: %w", t.name, err)
 		}
+		if err := m.copyPacked(ctx, t); err != nil {
+			return fmt.Errorf("copy runs of %s: %w", t.name, err)
+		}
 	}
 	for _, p := range postingReaders() {
 		if err := m.copyPostings(ctx, p); err != nil {
@@ -323,7 +327,7 @@ func (m *mover) compare(ctx context.Context) (checks []TableCheck, err error) {
 	differ := 0
 	for _, t := range m.tables {
 		c := TableCheck{Table: t.name}
-		if c.Source, err = sumTable(ctx, m.from.read, t, t.sourceQuery()); err == nil {
+		if c.Source, err = m.sumSource(ctx, t); err == nil {
 			c.Target, err = sumTable(ctx, m.to.read, t, t.targetQuery())
 		}
 		if err != nil {

@@ -30,6 +30,8 @@ type copiedTable struct {
 	key   string
 	from  hook.Key // rows with a lower key are left behind
 	where string   // those that are copied; empty: all
+	// packed is the kind of the runs that have what left the table, 0: nothing did.
+	packed int64
 
 	replace bool // what the target has of it goes first
 
@@ -62,10 +64,14 @@ func copiedTables(began time.Time) []copiedTable {
 		{name: "event_types"},
 		{name: "alerts"},
 		{name: "tokens", key: "id"},
+		{name: "users", key: "id"},
+		{name: "sessions", key: "id"},
+		{name: "sign_in_links", key: "id"},
+		{name: "audit", key: "id"},
 		{name: "tasks", key: "id"},
 		{name: "messages", key: "id"},
 		{name: "bodies", key: "message_id"},
-		{name: "dedupe", key: "message_id", from: hook.KeyAt(began.Add(-hook.DedupeWindow))},
+		{name: "dedupe", key: "message_id", from: hook.KeyAt(began.Add(-hook.DedupeWindow)), packed: dedupeTable.kind},
 		{name: "duplicates", key: "message_id"},
 		{name: "deliveries", key: "id"},
 		{name: "attempts", key: "id"},
@@ -116,7 +122,16 @@ func (t *copiedTable) sourceQuery() string {
 	if t.name == "deliveries" {
 		list = strings.Replace(list, `"holder"`, "0", 1)
 	}
-	return "SELECT " + list + " FROM " + t.name + t.condition()
+	return "SELECT " + list + " FROM " + t.name + t.condition() + t.unpacked()
+}
+
+// unpacked leaves out the rows that are in runs already: a process that ends early may
+// leave them in both.
+func (t *copiedTable) unpacked() string {
+	if t.packed == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" AND %s > (SELECT coalesce(max(last), 0) FROM runs WHERE kind = %d)", t.key, t.packed)
 }
 
 // targetQuery reads all that was copied.

@@ -107,6 +107,11 @@ func (h *house) rows(t *testing.T, s *store.Store) {
 	h.token = [32]byte{7}
 	_, err = s.CreateToken(ctx, hook.Token{Org: org.ID, Scope: hook.ScopeAdmin, Name: "n", Hash: h.token})
 	must(err)
+	u, err := s.CreateUser(ctx, hook.User{Org: org.ID, Name: "Ána", Role: hook.ScopeAdmin, Password: "hash"}, hook.Link{Hash: [32]byte{8}, ExpiresAt: time.Now().Add(time.Hour)})
+	must(err)
+	_, err = s.CreateSession(ctx, hook.Session{Org: org.ID, User: u.ID, Hash: [32]byte{9}, CreatedAt: time.Now()}, "hash")
+	must(err)
+	must(s.AddAudit(ctx, hook.Audit{Org: org.ID, Action: "user.create", Changes: []hook.Change{{Field: "role", To: "admin"}}}))
 	_, err = s.CreateEventType(ctx, hook.EventType{Org: org.ID, Name: "order.paid", Description: "ü"})
 	must(err)
 	_, err = s.CreateTask(ctx, hook.Task{Org: org.ID, Kind: hook.TaskRecover, Status: hook.TaskRunning, Input: json.RawMessage(`{"a":1}`)})
@@ -228,8 +233,8 @@ func expectSame(t *testing.T, checks []store.TableCheck) {
 			t.Errorf("%s has %d rows, %d are right", name, rows[name], n)
 		}
 	}
-	if len(rows) != 24 {
-		t.Errorf("%d tables, 24 are right: %v", len(rows), rows)
+	if len(rows) != 27 {
+		t.Errorf("%d tables, 27 are right: %v", len(rows), rows)
 	}
 }
 

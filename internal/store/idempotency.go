@@ -5,90 +5,19 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/sigpost/sigpost/internal/hook"
 )
 
-// requests is the memory of idempotency keys within their window, kept an hour
-// at a time, so that forgetting is dropping a map. The rows of table idempotency
-// are the truth; this is all of them, without the answers. The writer adds, and
-// whoever wants to know an answer reads.
-type requests struct {
-	mu    sync.RWMutex
-	hours []hour // oldest first
-}
-
-type hour struct {
-	number int64 // hours since hook.Epoch
-	known  map[hook.Hash]request
-}
+// idempotencyTable has answers as well, so its rows stay when their hashes are packed.
+var idempotencyTable = hashTable{kind: 2, name: "idempotency", key: "id", window: hook.IdempotencyWindow}
 
 // request is a row of table idempotency.
 type request struct {
 	id      hook.Key
 	asked   hook.Hash
 	message hook.Key // 0: its answer is in the row
-}
-
-func hourOf(k hook.Key) int64 { return int64(k.Time().Sub(hook.Epoch) / time.Hour) }
-
-// find is the request that came with this key, if it is still in the window at
-// now. It is exact: the same instant after a restart gives the same answer.
-func (r *requests) find(hash hook.Hash, now time.Time) (request, bool) {
-	oldest := hook.KeyAt(now.Add(-hook.IdempotencyWindow))
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	for i := len(r.hours) - 1; i >= 0; i-- {
-		if x, ok := r.hours[i].known[hash]; ok && x.id >= oldest {
-			return x, true
-		}
-	}
-	return request{}, false
-}
-
-func (r *requests) add(hash hook.Hash, x request) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	number := hourOf(x.id)
-	for i := len(r.hours) - 1; i >= 0; i-- {
-		if r.hours[i].number == number {
-			r.hours[i].known[hash] = x
-			return
-		}
-	}
-	r.hours = append(r.hours, hour{number, map[hook.Hash]request{hash: x}})
-	gone := number - int64(hook.IdempotencyWindow/time.Hour) - 1
-	for len(r.hours) > 0 && r.hours[0].number <= gone {
-		r.hours = r.hours[1:]
-	}
-}
-
-// loadRequests reads the window once, at the start.
-func loadRequests(ctx context.Context, db *sql.DB, now time.Time) (*requests, error) {
-	rows, err := db.QueryContext(ctx, "SELECT id, hash, request, message_id FROM idempotency WHERE id >= ? ORDER BY id", hook.KeyAt(now.Add(-hook.IdempotencyWindow)))
-	if err != nil {
-		return nil, fmt.Errorf("read idempotency keys: %w", err)
-	}
-	defer rows.Close()
-	r := &requests{}
-	var x request
-	var hash, asked sql.RawBytes
-	for rows.Next() {
-		if err := rows.Scan(&x.id, &hash, &asked, &x.message); err != nil {
-			return nil, fmt.Errorf("read idempotency keys: %w", err)
-		}
-		if len(hash) != len(hook.Hash{}) || len(asked) != len(hook.Hash{}) {
-			return nil, fmt.Errorf("read idempotency keys: row %d has hashes of %d and %d bytes", x.id, len(hash), len(asked))
-		}
-		x.asked = hook.Hash(asked)
-		r.add(hook.Hash(hash), x)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read idempotency keys: %w", err)
-	}
-	return r, nil
 }
 
 // otherRequest is the error of a key that came with another request before.
@@ -98,23 +27,36 @@ func otherRequest() error {
 
 // asked looks a request up among those that are kept and those of the running
 // transaction.
-func (w *writer) asked(hash hook.Hash, now time.Time) (request, bool) {
-	if x, ok := w.freshRequests[hash]; ok {
-		return x, true
+func (w *writer) asked(ctx context.Context, hash hook.Hash, now time.Time) (x request, known bool, err error) {
+	if x, known := w.freshRequests[hash]; known {
+		return x, true, nil
 	}
-	return w.requests.find(hash, now)
+	x.id, known, err = w.requests.find(ctx, w.rows.block, hash, now)
+	if err != nil || !known {
+		return request{}, false, err
+	}
+	var asked []byte
+	err = w.conn.QueryRowContext(ctx, "SELECT request, message_id FROM idempotency WHERE id = ?", x.id).Scan(&asked, &x.message)
+	if errors.Is(err, sql.ErrNoRows) {
+		return request{}, false, nil // it left the window just now
+	}
+	if err != nil {
+		return request{}, false, fmt.Errorf("read request: %w", err)
+	}
+	copy(x.asked[:], asked)
+	return x, true, nil
 }
 
 // repeats says whether the request of a was made before, and then sets what it
 // made. A key that came with another request is an error.
-func (w *writer) repeats(a *hook.Append, now time.Time) (bool, error) {
+func (w *writer) repeats(ctx context.Context, a *hook.Append, now time.Time) (bool, error) {
 	a.Repeated = false
 	if a.Idempotency == nil {
 		return false, nil
 	}
-	x, known := w.asked(a.Idempotency.Hash, now)
-	if !known {
-		return false, nil
+	x, known, err := w.asked(ctx, a.Idempotency.Hash, now)
+	if err != nil || !known {
+		return false, err
 	}
 	if x.asked != a.Idempotency.Request || x.message == 0 {
 		return false, otherRequest()
@@ -141,21 +83,22 @@ func (s *Store) Idempotent(ctx context.Context, hash hook.Hash) (hook.Answer, bo
 	if s.pg != nil {
 		return s.sharedAnswer(ctx, s.read, hash)
 	}
-	x, known := s.writer.requests.find(hash, time.Now())
-	if !known {
-		return hook.Answer{}, false, nil
+	id, known, err := s.writer.requests.find(ctx, s.block, hash, time.Now())
+	if err != nil || !known {
+		return hook.Answer{}, false, err
 	}
-	a := hook.Answer{Request: x.asked, Message: x.message}
-	if x.message != 0 {
-		return a, true, nil
-	}
-	var kept []byte
-	err := s.read.QueryRowContext(ctx, "SELECT status, answer FROM idempotency WHERE id = ?", x.id).Scan(&a.Status, &kept)
+	var a hook.Answer
+	var asked, kept []byte
+	err = s.read.QueryRowContext(ctx, "SELECT request, message_id, status, answer FROM idempotency WHERE id = ?", id).Scan(&asked, &a.Message, &a.Status, &kept)
 	if errors.Is(err, sql.ErrNoRows) {
 		return hook.Answer{}, false, nil // it left the window just now
 	}
 	if err != nil {
 		return hook.Answer{}, false, fmt.Errorf("read answer: %w", err)
+	}
+	copy(a.Request[:], asked)
+	if a.Message != 0 {
+		return hook.Answer{Request: a.Request, Message: a.Message}, true, nil
 	}
 	if a.Body, err = s.openBlob(kept, answerContext); err != nil {
 		return hook.Answer{}, false, fmt.Errorf("read answer: %w", err)
@@ -198,13 +141,17 @@ func (s *Store) KeepAnswer(ctx context.Context, org hook.Key, i hook.Idempotency
 	}
 	err = w.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
 		now := time.Now()
-		if x, known := w.asked(i.Hash, now); known {
+		x, known, err := w.asked(ctx, i.Hash, now)
+		if err != nil {
+			return err
+		}
+		if known {
 			if x.asked != i.Request || x.message != 0 {
 				return otherRequest()
 			}
 			return nil
 		}
-		x := request{id: w.key(now, 1), asked: i.Request}
+		x = request{id: w.key(now, 1), asked: i.Request}
 		const q = "INSERT INTO idempotency (id, org_id, hash, request, message_id, status, answer) VALUES (?, ?, ?, ?, 0, ?, ?)"
 		if err := one(tx.ExecContext(ctx, q, x.id, org, i.Hash[:], i.Request[:], status, answer)); err != nil {
 			return err

@@ -249,9 +249,8 @@ func (s *Store) catchUp(ctx context.Context) error {
 }
 
 // mayIndex says whether now is the time for a step.
-func (s *Store) mayIndex(ctx context.Context) (bool, error) {
-	var behind, busy bool
-	err := s.view(ctx, func(tx *sql.Tx) error {
+func (s *Store) mayIndex(ctx context.Context) (behind bool, err error) {
+	err = s.view(ctx, func(tx *sql.Tx) error {
 		for _, t := range []struct {
 			name, query string
 			lag         int
@@ -268,12 +267,23 @@ func (s *Store) mayIndex(ctx context.Context) (bool, error) {
 				return err
 			}
 		}
-		var err error
+		return nil
+	})
+	if err != nil || behind {
+		return behind, err
+	}
+	return s.idle(ctx)
+}
+
+// idle says that there is no load that work in the background should yield to.
+func (s *Store) idle(ctx context.Context) (bool, error) {
+	busy := false
+	err := s.view(ctx, func(tx *sql.Tx) (err error) {
 		busy, err = moreThan(ctx, tx, sqlMessageAt, hook.KeyAt(time.Now().Add(-time.Second)), indexBusy)
 		return err
 	})
-	if err != nil || behind || busy {
-		return behind, err
+	if err != nil || busy {
+		return false, err
 	}
 	if len(s.writer.queue) > 0 {
 		return false, nil

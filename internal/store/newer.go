@@ -54,7 +54,7 @@ func stateOf(m *hook.Message) []any {
 }
 
 func (s *Store) newerIndexed(ctx context.Context, m *hook.Message) (bool, error) {
-	rows, err := s.newestOf.QueryContext(ctx, m.Org, subjectTerm(m.Subjects[0].Kind, m.Subjects[0].ID))
+	rows, err := s.query(ctx, sqlNewestOf, m.Org, subjectTerm(m.Subjects[0].Kind, m.Subjects[0].ID))
 	if err != nil {
 		return false, err
 	}
@@ -97,12 +97,4 @@ func (s *Store) anyNewer(ctx context.Context, m *hook.Message, query string, arg
 		}
 	}
 	return false, rows.Err()
-}
-
-// prepareReads prepares what is read often.
-func (s *Store) prepareReads(ctx context.Context) (err error) {
-	if s.newestOf, err = s.read.PrepareContext(ctx, sqlNewestOf); err != nil {
-		return fmt.Errorf("prepare reading: %w", err)
-	}
-	return nil
 }

@@ -156,9 +156,6 @@ func (s *Store) openAlone(ctx context.Context, o Options) error {
 	if _, err := s.sealOld(unhurried(ctx)); err != nil {
 		return err
 	}
-	if err := s.prepareReads(ctx); err != nil {
-		return err
-	}
 	keys, err := s.beginNode(ctx)
 	if err != nil {
 		return err

@@ -27,13 +27,6 @@ func columnsOf(lanes []*lane) (c laneColumns) {
 	return c
 }
 
-// sqlLockLanes locks the rows of lanes and makes those that are missing. A row that is there
-// is locked and not changed.
-const sqlLockLanes = `INSERT INTO lanes AS l (endpoint_id, lane, org_id, head, message_id, place, occurred_at, rank, family, final, last)
-	SELECT endpoint_id, lane, org_id, 0, 0, 0, 0, 0, '', 0, 0 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS t (endpoint_id, lane, org_id)
-	ORDER BY endpoint_id, lane
-	ON CONFLICT (endpoint_id, lane) DO UPDATE SET head = l.head WHERE false`
-
 func (e *pgLanes) queueLock(pipe *pgx.Batch, lanes []*lane) {
 	c := columnsOf(lanes)
 	pipe.Queue(sqlLockLanes, c.endpoint, c.number, c.org)
@@ -44,24 +37,6 @@ func (e *pgLanes) lock(ctx context.Context, lanes []*lane) error {
 	e.queueLock(&pipe, lanes)
 	return e.writer.send(ctx, &pipe)
 }
-
-// What is read of many lanes is looked up for each of them: OFFSET and LIMIT keep the
-// planner from reading whole tables instead.
-const (
-	sqlReadLanes = `SELECT t.n, l.head, l.message_id, l.place, l.occurred_at, l.rank, l.family, l.final <> 0, l.last
-		FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS t (endpoint_id, lane, n),
-			LATERAL (SELECT * FROM lanes l WHERE l.endpoint_id = t.endpoint_id AND l.lane = t.lane OFFSET 0) AS l`
-	sqlReadTurns = `SELECT t.n, w.id, w.message_id, w.place, w.occurred_at, w.rank, w.family, w.final <> 0
-		FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS t (endpoint_id, lane, n),
-			LATERAL (SELECT * FROM turns w WHERE w.endpoint_id = t.endpoint_id AND w.lane = t.lane ORDER BY w.place LIMIT $3) AS w
-		ORDER BY t.n, w.place`
-	sqlReadLatest = `SELECT t.n, s.family, s.final <> 0, s.delivery_id, s.message_id, s.place, s.occurred_at, s.rank
-		FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS t (endpoint_id, lane, n),
-			LATERAL (SELECT * FROM latest s WHERE s.endpoint_id = t.endpoint_id AND s.lane = t.lane OFFSET 0) AS s`
-	sqlReadEndpoints = "SELECT id, state, settings FROM endpoints WHERE id = ANY ($1::bigint[])"
-	// Claims pass over a row that is locked, so who has the head in memory stays as it is.
-	sqlReadHeads = "SELECT id, state, attempts, next_at, holder FROM deliveries WHERE id = ANY ($1::bigint[]) ORDER BY id FOR UPDATE"
-)
 
 // queueRead adds what read reads.
 func (e *pgLanes) queueRead(pipe *pgx.Batch, lanes []*lane) {

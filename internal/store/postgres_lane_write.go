@@ -103,35 +103,6 @@ func (c *laneChanges) leave(l *lane, t *turn) {
 	c.left.endpoint, c.left.number, c.left.place = append(c.left.endpoint, int64(l.endpoint)), append(c.left.number, l.number), append(c.left.place, t.place)
 }
 
-// The keys stand twice where deliveries are changed, as in sqlSettle.
-const (
-	sqlCancelOutdated = `UPDATE deliveries d SET state = 4, holder = 0, superseded = x.by FROM unnest($1::bigint[], $2::bigint[]) AS x (id, by)
-		WHERE d.id = x.id AND d.id = ANY ($1::bigint[]) AND d.state + 0 IN (1, 5, 6)`
-	sqlDemote  = "UPDATE deliveries SET state = 6, holder = 0 WHERE id = ANY ($1::bigint[]) AND state + 0 IN (1, 5)"
-	sqlPromote = `UPDATE deliveries SET state = x.to_state, next_at = x.at, since = x.at, holder = x.by
-		FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bigint[]) AS x (key, at, to_state, by)
-		WHERE id = x.key AND id = ANY ($1::bigint[]) AND state + 0 = 6 RETURNING ` + deliveryColumns
-	sqlLeave = `DELETE FROM turns w USING unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS x (endpoint_id, lane, place)
-		WHERE w.endpoint_id = x.endpoint_id AND w.lane = x.lane AND w.place = x.place`
-	sqlWait = `INSERT INTO turns (endpoint_id, lane, place, org_id, id, message_id, occurred_at, rank, family, final)
-		SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::integer[])`
-	sqlNoteLatest = `INSERT INTO latest (endpoint_id, lane, place, org_id, delivery_id, message_id, occurred_at, rank, family, final)
-		SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::integer[])
-		ON CONFLICT (endpoint_id, lane, family, final) DO UPDATE SET delivery_id = excluded.delivery_id, message_id = excluded.message_id, place = excluded.place,
-			occurred_at = excluded.occurred_at, rank = excluded.rank`
-	sqlWriteLanes = `UPDATE lanes l SET place = x.place, head = x.head, message_id = x.message_id, occurred_at = x.occurred_at, rank = x.rank, family = x.family, final = x.final, last = x.last
-		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[], $9::integer[], $10::bigint[])
-			AS x (endpoint_id, lane, place, head, message_id, occurred_at, rank, family, final, last)
-		WHERE l.endpoint_id = x.endpoint_id AND l.lane = x.lane`
-	sqlEndLanes = `DELETE FROM lanes l USING unnest($1::bigint[], $2::bigint[]) AS x (endpoint_id, lane) WHERE l.endpoint_id = x.endpoint_id AND l.lane = x.lane`
-)
-
-// sqlCancelParked cancels deliveries that left their lane and that nobody has in memory.
-func (p *postgres) sqlCancelParked() string {
-	return `UPDATE deliveries d SET state = 4, holder = 0, superseded = x.by FROM unnest($1::bigint[], $2::bigint[]) AS x (id, by)
-		WHERE d.id = x.id AND d.id = ANY ($1::bigint[]) AND d.state + 0 IN (1, 5) AND d.lane = 0 AND d.poison = 2 AND d.holder NOT IN (` + p.living() + `)`
-}
-
 func (c *laneChanges) queue(pipe *pgx.Batch, p *postgres) {
 	if len(c.canceled.id) > 0 {
 		pipe.Queue(sqlCancelOutdated, c.canceled.id, c.canceled.by)

@@ -75,6 +75,13 @@ func TestBothEnginesHaveTheSameTablesAndColumns(t *testing.T) {
 		}
 		delete(pg, own)
 	}
+	// What is packed there has its rows in tables dedupe and idempotency here, which know hashes.
+	for _, own := range []string{"runs.id", "runs.kind", "runs.last", "runs.keys", "run_blocks.id", "run_blocks.entries", "run_filters.id", "run_filters.filter"} {
+		if lite[own] == "" {
+			t.Errorf("SQLite has no column %s", own)
+		}
+		delete(lite, own)
+	}
 	// The one difference in keys: on PostgreSQL the hash is the key.
 	if d := cmp.Diff(lite, pg); d != "" || len(lite) < 100 {
 		t.Errorf("%d columns (-SQLite +PostgreSQL):\n%s", len(lite), d)

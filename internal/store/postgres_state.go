@@ -31,9 +31,6 @@ type states struct {
 	before map[int64][]int64 // number of a subject to messages
 }
 
-const sqlNewestOfMany = `SELECT t.n, c.id FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS t (owner_id, term, n),
-	LATERAL (SELECT id FROM postings p WHERE p.owner_id = t.owner_id AND p.term = t.term ORDER BY id DESC LIMIT $3) AS c`
-
 // queueStates adds the look for other messages about the subjects of a batch.
 func (b *eventBatch) queueStates(pipe *pgx.Batch) *states {
 	s := &states{before: map[int64][]int64{}}
@@ -127,8 +124,7 @@ func (p *pgWriter) readKept(ctx context.Context, keys []int64) (found map[int64]
 		return nil, nil
 	}
 	var pipe pgx.Batch
-	const q = "SELECT id, app_id, family, subjects, coalesce(occurred_at, 0), rank FROM messages WHERE family IS NOT NULL AND id = ANY ($1::bigint[])"
-	pipe.Queue(q, keys).Query(func(rows pgx.Rows) error {
+	pipe.Queue(sqlReadKept, keys).Query(func(rows pgx.Rows) error {
 		found = map[int64]kept{}
 		for rows.Next() {
 			var k kept

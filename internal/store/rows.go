@@ -63,6 +63,7 @@ type rowWriters struct {
 
 	duplicate *sql.Stmt
 	settle    *sql.Stmt
+	block     *sql.Stmt
 }
 
 func prepareRows(ctx context.Context, conn *sql.Conn) (r rowWriters, err error) {
@@ -91,6 +92,9 @@ func prepareRows(ctx context.Context, conn *sql.Conn) (r rowWriters, err error) 
 		WHERE id = ? AND holder = ? AND state = 1`)
 	if err != nil {
 		return r, fmt.Errorf("prepare settle: %w", err)
+	}
+	if r.block, err = conn.PrepareContext(ctx, sqlBlock); err != nil {
+		return r, fmt.Errorf("prepare look-up: %w", err)
 	}
 	return r, nil
 }

@@ -56,6 +56,8 @@ type Options struct {
 	bound time.Duration
 	// migrations are others than the binary's own.
 	migrations fs.FS
+	// generation is how many hashes become one run; 0: generationSize. Tests make it small.
+	generation int
 	Log        *slog.Logger
 	// Committed is told of each commit: how many rows of work it had and how
 	// long it took. May be nil.
@@ -64,6 +66,9 @@ type Options struct {
 	// nobody has in memory: its endpoint, and when it is due. It must not wait for the
 	// store. May be nil; whoever claims finds it a little later then.
 	Due func(endpoint hook.Key, at time.Time)
+	// Kept is told how many bytes of memory the store keeps for what it has seen, when
+	// that changes. Unlike what else is in memory they make no garbage. May be nil.
+	Kept func(bytes int64)
 	// Seal encrypts secrets, endpoint headers and kept answers. Nil keeps them
 	// in clear, which is for tests.
 	Seal Sealer
@@ -93,7 +98,6 @@ type Store struct {
 	writer      *writer
 	checkpoints *checkpointer
 	pg          *postgres // nil on SQLite
-	newestOf    *sql.Stmt // sqlNewestOf
 	ids         *hook.IDs
 	prepared    prepared     // of read
 	seal        Sealer       // nil: values are kept in clear
@@ -104,6 +108,11 @@ type Store struct {
 	// claimable are the holders whose deliveries this process may take on SQLite:
 	// nobody, and every incarnation before this one.
 	claimable []hook.Key
+	// On SQLite, where tables dedupe and idempotency have no index of hashes.
+	memories []*memory
+	block    *sql.Stmt // sqlBlock, for readers
+	kept     func(bytes int64)
+	keptLast int64 // MiB, as told
 
 	closing sync.Once
 	closed  error // what closing gave
@@ -128,7 +137,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if !held {
 		return nil, hook.Errorf(hook.CodeConflict, "data directory %s is in use by another sigpost process; stop it, or set another directory with --data", o.Dir)
 	}
-	s := &Store{lock: lock, seal: o.Seal}
+	s := &Store{lock: lock, seal: o.Seal, kept: o.Kept}
 	if err := s.open(ctx, o); err != nil {
 		s.closeFiles()
 		return nil, explainOpen(o.Dir, err)
@@ -160,9 +169,6 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	if err := s.begin(ctx, o); err != nil {
-		return err
-	}
-	if err := s.prepareReads(ctx); err != nil {
 		return err
 	}
 	s.checkpoints, err = newCheckpointer(path, o.Log)
@@ -249,9 +255,11 @@ func (s *Store) lastKey(ctx context.Context) (hook.Key, error) {
 		UNION ALL SELECT max(id) FROM messages    UNION ALL SELECT max(message_id) FROM dedupe
 		UNION ALL SELECT max(id) FROM deliveries  UNION ALL SELECT max(id) FROM attempts
 		UNION ALL SELECT max(id) FROM tokens      UNION ALL SELECT max(id) FROM tasks
-		UNION ALL SELECT max(id) FROM idempotency UNION ALL SELECT max(id) FROM organizations`
-	if s.pg == nil { // where the marks of the indexer are those of rows
-		q += " UNION ALL SELECT max(value) FROM meta WHERE name IN ('indexed_messages', 'indexed_deliveries', 'indexed_attempts')"
+		UNION ALL SELECT max(id) FROM idempotency UNION ALL SELECT max(id) FROM organizations
+		UNION ALL SELECT max(id) FROM users       UNION ALL SELECT max(id) FROM sessions
+		UNION ALL SELECT max(id) FROM sign_in_links UNION ALL SELECT max(id) FROM audit`
+	if s.pg == nil { // where the marks of the indexer are those of rows, and rows of dedupe leave it
+		q += " UNION ALL SELECT max(last) FROM runs UNION ALL SELECT max(value) FROM meta WHERE name IN ('indexed_messages', 'indexed_deliveries', 'indexed_attempts')"
 	}
 	q += ") AS highest"
 	if err := s.write.QueryRowContext(ctx, q).Scan(&last); err != nil {

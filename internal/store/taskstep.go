@@ -177,7 +177,8 @@ func late(list []hook.Delivery, first hook.Key) query {
 		}
 		q.add(row, first+hook.Key(i), d.Org, d.Message, d.Endpoint, int(d.State), ms(d.NextAt), ms(d.Since), int(d.Trigger))
 	}
-	q.add(") AS v WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.late = 1 AND d.message_id = v.column3 AND d.endpoint_id = v.column4) RETURNING id")
+	// A value, not EXISTS, which may be planned as one pass over all that came late.
+	q.add(") AS v WHERE (SELECT d.id FROM deliveries d WHERE d.late = 1 AND d.message_id = v.column3 AND d.endpoint_id = v.column4 LIMIT 1) IS NULL RETURNING id")
 	return q
 }
 

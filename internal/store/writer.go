@@ -49,8 +49,8 @@ type writer struct {
 	finished chan struct{}
 	keys     *hook.KeySequence
 	keyTime  func(now time.Time) time.Time
-	seen     *seen
-	requests *requests
+	seen     *memory // of table dedupe
+	requests *memory // of table idempotency
 	recent   *recent
 	// Of the running transaction, not yet in seen and requests.
 	fresh         map[hook.Hash]hook.Key
@@ -76,13 +76,15 @@ func (s *Store) startWriter(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	seen, err := loadSeen(ctx, s.read, time.Now())
-	if err != nil {
-		return err
+	seen, requests := newMemory(dedupeTable, o.generation), newMemory(idempotencyTable, o.generation)
+	s.memories = []*memory{seen, requests}
+	for _, m := range s.memories {
+		if err := loadMemory(ctx, s.read, m, time.Now(), s.tellKept); err != nil {
+			return err
+		}
 	}
-	requests, err := loadRequests(ctx, s.read, time.Now())
-	if err != nil {
-		return err
+	if s.block, err = s.read.PrepareContext(ctx, sqlBlock); err != nil {
+		return fmt.Errorf("prepare look-up: %w", err)
 	}
 	mark, err := s.messagesIndexed(ctx)
 	if err != nil {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
+
+	"github.com/sigpost/sigpost/internal/hook"
 )
 
 // On SQLite a transaction is written to the log without waiting for the disk
@@ -51,12 +54,6 @@ func (w *writer) tryLocal(batch []*write) (_ []*write, err error) {
 	}
 	if _, err := w.commit.ExecContext(ctx); err != nil {
 		return batch, storeError("commit", err)
-	}
-	for hash, key := range w.fresh {
-		w.seen.add(hash, key)
-	}
-	for hash, x := range w.freshRequests {
-		w.requests.add(hash, x)
 	}
 	w.remember(batch)
 	w.tell()
@@ -112,8 +109,20 @@ func (w *writer) prepared(ctx context.Context, text string) (*sql.Stmt, error) {
 	return s, nil
 }
 
-// remember takes the states in that were kept.
+// remember takes what was committed into memory: hashes, and states.
 func (w *writer) remember(batch []*write) {
+	if len(w.fresh) > 0 {
+		w.seen.add(maps.All(w.fresh))
+	}
+	if len(w.freshRequests) > 0 {
+		w.requests.add(func(yield func(hook.Hash, hook.Key) bool) {
+			for hash, x := range w.freshRequests {
+				if !yield(hash, x.id) {
+					return
+				}
+			}
+		})
+	}
 	for _, u := range batch {
 		if a := u.append; a != nil && u.err == nil && !a.Repeated && !a.Duplicate {
 			w.recent.add(&a.Message)

@@ -3,14 +3,7 @@
 import { Fault, get, onRefused, send, useToken, type Schemas } from "../api/client";
 import { live } from "../api/stream.svelte";
 
-export interface Who {
-  user: { id: string; name: string; role: string } | null;
-  organization: { id: string; name: string };
-  scopes: string[];
-  expiresAt?: string | null;
-  mustSetPassword?: boolean;
-  portal?: { appId: string; readOnly: boolean } | null;
-}
+export type Who = Schemas["SessionOut"];
 
 const slot = "sigpost.token";
 
@@ -30,8 +23,13 @@ class Session {
   }
   /** May change things. */
   get writes() {
-    if (this.portal) return !this.who?.portal?.readOnly;
-    return this.scope === "admin" || this.scope === "developer";
+    return this.may("ManageEndpoint");
+  }
+  /** What a portal's key may do; who is no portal may all of it, or nothing. */
+  may(what: "ManageEndpoint" | "CreateAttempts" | "ViewEndpointSecret" | "ManageEndpointSecret"): boolean {
+    if (!this.portal) return this.scope === "admin" || this.scope === "developer";
+    const p = this.who?.portal;
+    return p !== undefined && p !== null && !p.readOnly && (p.capabilities === null || p.capabilities.includes(what));
   }
   get admin() {
     return this.scope === "admin";
@@ -59,10 +57,7 @@ class Session {
   }
 
   async ask() {
-    const who = await get<Who>("/api/v1/auth/session").catch(async (e): Promise<Who> => {
-      if (!(e instanceof Fault) || e.status !== 404) throw e;
-      return { user: null, organization: await get<Organization>("/api/v1/organization"), scopes: ["admin"] };
-    });
+    const who = await get<Who>("/api/v1/auth/session");
     this.who = who;
     this.state = "in";
     this.notice = "";
@@ -112,4 +107,3 @@ class Session {
 }
 
 export const session = new Session();
-export type Organization = Schemas["OrganizationOut"];
