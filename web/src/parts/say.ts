@@ -31,6 +31,7 @@ export function short(at: string | number | Date) {
   return day.format(new Date(at));
 }
 export function took(ms: number) {
+  if (ms < 1) return "< 1 ms";
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
   return ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : span(ms / 1000);
