@@ -1,0 +1,118 @@
+// The customer's page: his application and nothing else, from a key that lives
+// in memory alone.
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { axe, openPage, startBrowser } from "./browser.mjs";
+import { startServer, until } from "./server.mjs";
+import { furnish } from "./world.mjs";
+
+let server, world, browser;
+before(async () => {
+  [server, browser] = await Promise.all([startServer(), startBrowser()]);
+  world = await furnish(server);
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+  await world?.stop();
+});
+
+const access = (app, more = {}) => server.api("POST", `/api/v1/auth/app-portal-access/${app}`, more);
+
+/** Opens the portal as the link does. */
+async function open(link, options) {
+  const page = await openPage(browser, options);
+  await page.goto(link.url.replace("#token=", "#key="));
+  await page.locator("h1", { hasText: "Endpoints" }).waitFor();
+  return page;
+}
+
+for (const width of [1440, 390]) {
+  for (const scheme of ["light", "dark"]) {
+    test(`screens of the portal at ${width} in ${scheme}`, async () => {
+      const page = await open(await access(world.app), { width, height: width === 390 ? 844 : 900, scheme });
+      for (const [name, where, title] of [
+        ["endpoints", "/", "Endpoints"], ["endpoint", `/endpoints/${world.orders}`, "Orders in production"], ["endpoint-security", `/endpoints/${world.orders}?tab=security`, "Orders in production"],
+        ["endpoint-receiver", `/endpoints/${world.orders}?tab=receiver`, "Orders in production"], ["messages", "/messages", "Messages"], ["message", `/messages/${world.sent}`, "invoice.paid"], ["event-types", "/event-types", "Event types"],
+      ]) {
+        await page.evaluate((to) => (location.hash = `#${to}`), where);
+        await page.locator("h1", { hasText: title }).waitFor();
+        await page.waitForFunction(() => !document.querySelector(".wait[role=status]"));
+        if (process.env.SHOTS) await page.screenshot({ path: path.join(process.env.SHOTS, `portal-${name}-${width}-${scheme}.png`) });
+        assert.deepEqual(await axe(page), [], name);
+      }
+      assert.deepEqual(page.errors, []);
+      await page.context().close();
+    });
+  }
+}
+
+test("the key leaves the address, is stored nowhere, and ends with the page", async () => {
+  const link = await access(world.app);
+  const page = await open(link);
+  assert.equal(await page.evaluate(() => location.hash), "#/");
+  assert.equal(await page.evaluate(() => sessionStorage.length + localStorage.length + document.cookie.length), 0);
+  assert.ok(!(await page.content()).includes(link.token));
+  await page.reload();
+  await page.getByRole("heading", { name: "This link has expired" }).waitFor();
+});
+
+test("a customer sees his messages and no other's", async () => {
+  const page = await open(await access(world.other));
+  await page.evaluate(() => (location.hash = "#/messages"));
+  await page.getByRole("listitem").first().waitFor();
+  assert.equal(await page.getByRole("listitem").count(), 1);
+  await page.evaluate((id) => (location.hash = `#/messages/${id}`), world.sent);
+  await page.getByRole("alert").waitFor();
+  await page.evaluate((id) => (location.hash = `#/endpoints/${id}`), world.orders);
+  await page.getByRole("alert").waitFor();
+  // Screens of the dashboard are not there.
+  for (const at of ["/sources", "/keys", "/audit", "/settings"]) {
+    await page.evaluate((to) => (location.hash = `#${to}`), at);
+    await page.getByText("There is nothing at this address").waitFor();
+  }
+});
+
+test("who may only read sees no way to change", async () => {
+  const page = await open(await access(world.app, { readOnly: true }));
+  await page.getByRole("link", { name: "Orders in production" }).click();
+  await page.locator("h1", { hasText: "Orders in production" }).waitFor();
+  for (const name of ["Pause", "Add an endpoint", "More"]) assert.equal(await page.getByRole("button", { name, exact: true }).count(), 0, name);
+  await page.evaluate((id) => (location.hash = `#/messages/${id}`), world.sent);
+  await page.locator("h1", { hasText: "invoice.paid" }).waitFor();
+  assert.equal(await page.getByRole("button", { name: "Resend" }).count(), 0);
+});
+
+test("a customer helps himself: an endpoint, its secret, a resend", async () => {
+  const page = await open(await access(world.app));
+  await page.getByRole("button", { name: "Add an endpoint" }).click();
+  await page.getByLabel("URL").fill("https://acme.example/hooks");
+  await page.getByLabel("Name").fill("From the portal");
+  await page.getByRole("dialog").getByRole("button", { name: "Add the endpoint" }).click();
+  await page.locator("h1", { hasText: "From the portal" }).waitFor();
+  await page.getByRole("link", { name: "Secret and headers" }).click();
+  await page.getByRole("button", { name: "Show signing secret" }).click();
+  await page.getByText(/^whsec_/).waitFor();
+  const had = world.bad.got.length;
+  await page.evaluate((id) => (location.hash = `#/messages/${id}`), world.sent);
+  await page.getByRole("button", { name: "Resend", exact: true }).click();
+  await page.getByRole("button", { name: /^Resend to/ }).click();
+  await page.getByText(/Sending again/).waitFor();
+  await until("the receiver got it again", () => world.bad.got.length > had);
+});
+
+test("a site that is not allowed cannot frame it", async (t) => {
+  const link = await access(world.app);
+  const site = createServer((_, res) => res.setHeader("content-type", "text/html").end(`<iframe src="${link.url.replace("#token=", "#key=")}"></iframe>`));
+  t.after(() => {
+    site.closeAllConnections();
+    site.close();
+  });
+  await new Promise((done) => site.listen(0, "127.0.0.1", done));
+  const page = await openPage(browser);
+  await page.goto(`http://localhost:${site.address().port}/`);
+  const shown = await until("the frame shows something", () => page.frames()[1]?.url().split("#")[0].replace(/^about:blank$/, ""));
+  assert.match(shown, /^chrome-error:/);
+});
