@@ -59,6 +59,7 @@ type API struct {
 	// sessions are those of cookies, by the hash of what stands in them.
 	sessions cache[[32]byte, *Caller]
 	guesses  guesses
+	presents cache[hook.Key, present]
 	apps     cache[appRef, hook.Application]
 	flight   flight
 	manual   reference // the page for people
@@ -148,7 +149,7 @@ func New(o Options) *API {
 		registerHealth, registerApplications, registerEndpoints, registerEndpointSecrets, registerReplay, registerEventTypes, registerEventTypeImport,
 		registerMessages, registerExpunge, registerAttempts, registerDeliveries, registerSubjects, registerRejected, registerOrgMessages, registerStream,
 		registerIngestSources, registerIngestEndpoints, registerOperational, registerAuthentication, registerTokens, registerOrganization,
-		registerEnvironment, registerStatistics, registerEndpointHealth, registerTasks, registerAlerts, registerSessions, registerUsers, registerAudit,
+		registerEnvironment, registerStatistics, registerEndpointHealth, registerTasks, registerAlerts, registerSessions, registerUsers, registerAudit, registerOverview,
 	} {
 		register(a)
 	}

@@ -334,3 +334,29 @@ func TestASessionIsOneOnAllNodes(t *testing.T) {
 		t.Errorf("one link signed in %d times", n)
 	}
 }
+
+func TestOverviewCountsWhatAllNodesDid(t *testing.T) {
+	t.Parallel()
+	nodes := twoNodes(t)
+	nodes[0].must(http.StatusCreated, "POST", "/api/v1/app", `{"name":"a","uid":"a"}`)
+	r := nodes[0].receiver(200)
+	nodes[0].subscribe("a", map[string]any{"url": r.URL})
+	eventually(t, "the other node knows the endpoint", func() bool {
+		code, _ := nodes[1].do("POST", "/api/v1/app/a/msg", `{"eventType":"warm.up","payload":{},"eventId":"warm"}`)
+		select {
+		case <-r.got:
+			return true
+		default:
+			return code >= 300
+		}
+	})
+	atOnce(nodes, func(_ int, h *harness) {
+		h.must(http.StatusAccepted, "POST", "/api/v1/app/a/msg", `{"eventType":"a.b","payload":{}}`)
+	})
+	for _, h := range nodes {
+		eventually(t, "each node shows all of it", func() bool {
+			totals := h.must(http.StatusOK, "GET", "/api/v1/overview", nil)["totals"].(map[string]any)
+			return totals["received"] == 65.0 && totals["delivered"] == 65.0
+		})
+	}
+}
