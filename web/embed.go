@@ -32,9 +32,9 @@ const (
 
 // Options of a Handler.
 type Options struct {
-	// FrameAncestors are the origins that may show the portal in a frame, as
-	// the portal's organizations allow them; nil allows none. It is asked each time.
-	FrameAncestors func() []string
+	// FrameAncestors are the origins that may show the portal in a frame when it
+	// is asked for like this: its organization stands in the query. nil allows none.
+	FrameAncestors func(r *http.Request) []string
 }
 
 // Handler serves the dashboard. Make one with New.
@@ -140,7 +140,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		header.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
 	if f == h.files[page] {
-		h.protect(header, r.URL.Path == PortalPath)
+		h.protect(header, r)
 	}
 	body, etag := f.plain, f.etag
 	if f.zipped != nil && acceptsGzip(r.Header.Values("Accept-Encoding")) {
@@ -166,10 +166,10 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 	"base-uri 'none'; form-action 'none'; frame-ancestors "
 
 // protect sets the headers of a page.
-func (h *Handler) protect(header http.Header, portal bool) {
+func (h *Handler) protect(header http.Header, r *http.Request) {
 	ancestors := "'none'"
-	if portal && h.o.FrameAncestors != nil {
-		if origins := h.o.FrameAncestors(); len(origins) > 0 {
+	if r.URL.Path == PortalPath && h.o.FrameAncestors != nil {
+		if origins := h.o.FrameAncestors(r); len(origins) > 0 {
 			ancestors = strings.Join(origins, " ")
 		}
 	}

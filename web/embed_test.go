@@ -59,7 +59,7 @@ func assets(t *testing.T, h *Handler) []string {
 
 func TestPagesAllowNothingFromElsewhere(t *testing.T) {
 	t.Parallel()
-	h := handler(t, Options{FrameAncestors: func() []string { return []string{"https://app.example", "https://b.example"} }})
+	h := handler(t, Options{FrameAncestors: func(*http.Request) []string { return []string{"https://app.example", "https://b.example"} }})
 	const most = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "
 	for path, ancestors := range map[string]string{"/": "'none'", "/portal": "https://app.example https://b.example"} {
 		r := ask(h, http.MethodGet, path)
@@ -75,7 +75,7 @@ func TestPagesAllowNothingFromElsewhere(t *testing.T) {
 			}
 		}
 	}
-	for name, o := range map[string]Options{"nobody is asked": {}, "nobody may": {FrameAncestors: func() []string { return nil }}} {
+	for name, o := range map[string]Options{"nobody is asked": {}, "nobody may": {FrameAncestors: func(*http.Request) []string { return nil }}} {
 		if got := ask(handler(t, o), http.MethodGet, "/portal").Header.Get("Content-Security-Policy"); got != most+"'none'" {
 			t.Errorf("%s: the portal's policy is %q", name, got)
 		}
@@ -219,7 +219,7 @@ func TestFewPackagesRunInTheBrowser(t *testing.T) {
 
 // coming is what the API is about to have; the page says what it lacks until then.
 var coming = []string{
-	"/api/v1/overview", "/ingest/api/v1/source/*/status", "/ingest/api/v1/source/*/test-event", "/api/v1/provider", "/api/v1/provider/*",
+	"/ingest/api/v1/source/*/status", "/ingest/api/v1/source/*/test-event", "/api/v1/provider", "/api/v1/provider/*",
 }
 
 // The page speaks the public API: each path in its source stands in the document.

@@ -59,6 +59,9 @@ type API struct {
 	// sessions are those of cookies, by the hash of what stands in them.
 	sessions cache[[32]byte, *Caller]
 	guesses  guesses
+	presents cache[hook.Key, present]
+	portals  cache[hook.Key, *hook.PortalSettings]
+	framers  cache[struct{}, map[string]bool]
 	apps     cache[appRef, hook.Application]
 	flight   flight
 	manual   reference // the page for people
@@ -148,7 +151,7 @@ func New(o Options) *API {
 		registerHealth, registerApplications, registerEndpoints, registerEndpointSecrets, registerReplay, registerEventTypes, registerEventTypeImport,
 		registerMessages, registerExpunge, registerAttempts, registerDeliveries, registerSubjects, registerRejected, registerOrgMessages, registerStream,
 		registerIngestSources, registerIngestEndpoints, registerOperational, registerAuthentication, registerTokens, registerOrganization,
-		registerEnvironment, registerStatistics, registerEndpointHealth, registerTasks, registerAlerts, registerSessions, registerUsers, registerAudit,
+		registerEnvironment, registerStatistics, registerEndpointHealth, registerTasks, registerAlerts, registerSessions, registerUsers, registerAudit, registerOverview,
 	} {
 		register(a)
 	}
@@ -203,6 +206,13 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, c *Caller) {
 		a.missing(w, r)
 		return
 	}
+	if r.Header.Get("Origin") != "" {
+		w.Header().Set("Vary", "Origin")
+	}
+	if c == nil && r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+		a.preflight(w, r)
+		return
+	}
 	stream := r.URL.Path == streamPath && r.Method == http.MethodGet
 	if _, pattern := a.mux.Handler(r); pattern == "" && !stream {
 		a.missing(w, r)
@@ -215,6 +225,10 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, c *Caller) {
 	if c == nil && !open(r) {
 		var err error
 		if c, err = a.authenticate(r, from, true); err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		if err := a.share(w, r, c); err != nil {
 			a.fail(w, r, err)
 			return
 		}

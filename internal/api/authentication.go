@@ -12,7 +12,7 @@ import (
 // AppPortalAccessIn asks for a portal of one application.
 type AppPortalAccessIn struct {
 	Application  *ApplicationIn `json:"application,omitempty" doc:"Made when the application of the path does not exist"`
-	ReadOnly     *bool          `json:"readOnly,omitempty" doc:"Nothing can be changed, whatever the capabilities are"`
+	ReadOnly     *bool          `json:"readOnly,omitempty" doc:"Nothing can be changed, whatever the capabilities are; the organization's portal.readOnlyDefault when left out"`
 	Capabilities []string       `json:"capabilities,omitempty" maxItems:"6" enum:"ViewBase,ViewEndpointSecret,ManageEndpointSecret,ManageTransformations,CreateAttempts,ManageEndpoint" doc:"All when left out; ViewBase always"`
 	FeatureFlags []string       `json:"featureFlags,omitempty" maxItems:"25" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$"`
 	Expiry       *int           `json:"expiry,omitempty" minimum:"3600" maximum:"604800" default:"604800" doc:"Seconds until the token expires"`
@@ -60,15 +60,23 @@ func (a *API) openPortal(ctx context.Context, in *struct {
 	if in.Body.Expiry != nil {
 		valid = time.Duration(*in.Body.Expiry) * time.Second
 	}
+	o, err := a.Store.Organization(ctx, app.Org)
+	if err != nil {
+		return nil, err
+	}
+	readOnly := o.Settings.Portal.ReadOnly
+	if in.Body.ReadOnly != nil {
+		readOnly = *in.Body.ReadOnly
+	}
 	text, hash := NewToken()
 	_, err = a.Store.CreateToken(ctx, hook.Token{
 		Org: app.Org, App: app.ID, Scope: hook.ScopeApp, Session: value(in.Body.SessionID), Hash: hash, ExpiresAt: time.Now().Add(valid),
-		Portal: hook.Portal{ReadOnly: value(in.Body.ReadOnly), Capabilities: in.Body.Capabilities, FeatureFlags: in.Body.FeatureFlags},
+		Portal: hook.Portal{ReadOnly: readOnly, Capabilities: in.Body.Capabilities, FeatureFlags: in.Body.FeatureFlags},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return answer(AppPortalAccessOut{URL: a.PublicURL() + "/portal#token=" + text.Reveal(), Token: text.Reveal()}), nil
+	return answer(AppPortalAccessOut{URL: a.PublicURL() + "/portal?org=" + a.IDs.Public(hook.KindOrganization, app.Org) + "#key=" + text.Reveal(), Token: text.Reveal()}), nil
 }
 
 func (a *API) expireTokens(ctx context.Context, in *struct {

@@ -18,7 +18,7 @@ func TestPortalsReachOneApplication(t *testing.T) {
 	app, other := h.app("mine"), h.app("other")
 	got := h.must(http.StatusOK, "POST", "/api/v1/auth/app-portal-access/"+app, `{}`)
 	token := got["token"].(string)
-	if url := got["url"].(string); !strings.HasSuffix(url, "/portal#token="+token) || strings.Contains(strings.Split(url, "#")[0], token) {
+	if url := got["url"].(string); !strings.Contains(url, "/portal?org=org_") || !strings.HasSuffix(url, "#key="+token) || strings.Contains(strings.Split(url, "#")[0], token) {
 		t.Errorf("the URL is %s", url)
 	}
 	p := h.as(token)

@@ -38,6 +38,11 @@ func (c *cache[K, V]) add(k K, v V, now, end time.Time) {
 	if !end.IsZero() && end.Before(until) {
 		until = end
 	}
+	c.addUntil(k, v, until)
+}
+
+// addUntil keeps v for as long as that.
+func (c *cache[K, V]) addUntil(k K, v V, until time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.rows == nil || len(c.rows) >= cacheSize {

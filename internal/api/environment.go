@@ -108,6 +108,9 @@ func settingsFrom(s hook.OrgSettings, imported Object) (hook.OrgSettings, error)
 	if err := json.Unmarshal(imported, &s); err != nil {
 		return s, invalid("is of another type than the export has", "body", "settings")
 	}
+	if err := checkPortal(&s.Portal); err != nil {
+		return s, err
+	}
 	switch s.SignatureHeaders {
 	case "", hook.HeadersWebhook, hook.HeadersSvix, hook.HeadersBoth:
 		return s, nil

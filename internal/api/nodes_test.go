@@ -334,3 +334,30 @@ func TestASessionIsOneOnAllNodes(t *testing.T) {
 		t.Errorf("one link signed in %d times", n)
 	}
 }
+
+func TestOverviewCountsWhatAllNodesDid(t *testing.T) {
+	t.Parallel()
+	nodes := twoNodes(t)
+	nodes[0].must(http.StatusCreated, "POST", "/api/v1/app", `{"name":"a","uid":"a"}`)
+	r := nodes[0].receiver(200)
+	nodes[0].subscribe("a", map[string]any{"url": r.URL})
+	sent, arrived := 64.0, 64.0
+	eventually(t, "the other node knows the endpoint", func() bool {
+		id := nodes[1].must(http.StatusAccepted, "POST", "/api/v1/app/a/msg", `{"eventType":"warm.up","payload":{}}`)["id"].(string)
+		sent++
+		if len(nodes[1].must(http.StatusOK, "GET", "/api/v1/app/a/msg/"+id+"/delivery", nil)["data"].([]any)) == 0 {
+			return false // it was kept for nobody
+		}
+		arrived++
+		return true
+	})
+	atOnce(nodes, func(_ int, h *harness) {
+		h.must(http.StatusAccepted, "POST", "/api/v1/app/a/msg", `{"eventType":"a.b","payload":{}}`)
+	})
+	for _, h := range nodes {
+		eventually(t, "each node shows all of it", func() bool {
+			totals := h.must(http.StatusOK, "GET", "/api/v1/overview", nil)["totals"].(map[string]any)
+			return totals["received"] == sent && totals["delivered"] == arrived
+		})
+	}
+}

@@ -10,12 +10,13 @@ import (
 
 // OrganizationOut is the organization of the caller.
 type OrganizationOut struct {
-	ID               string       `json:"id"`
-	Name             string       `json:"name"`
-	SignatureHeaders *string      `json:"signatureHeaders" nullable:"true" enum:"webhook,svix,both" doc:"Names of the signature headers of all its messages; null is the server's choice"`
-	Retention        RetentionOut `json:"retention" doc:"How long is kept what applications were sent"`
-	SourceRetention  RetentionOut `json:"sourceRetention" doc:"How long is kept what sources received"`
-	AuditRetention   *int         `json:"auditRetention" nullable:"true" doc:"Days for which the audit log is kept; null is 365, -1 for ever"`
+	ID               string            `json:"id"`
+	Name             string            `json:"name"`
+	SignatureHeaders *string           `json:"signatureHeaders" nullable:"true" enum:"webhook,svix,both" doc:"Names of the signature headers of all its messages; null is the server's choice"`
+	Retention        RetentionOut      `json:"retention" doc:"How long is kept what applications were sent"`
+	SourceRetention  RetentionOut      `json:"sourceRetention" doc:"How long is kept what sources received"`
+	AuditRetention   *int              `json:"auditRetention" nullable:"true" doc:"Days for which the audit log is kept; null is 365, -1 for ever"`
+	Portal           PortalSettingsOut `json:"portal"`
 }
 
 // RetentionOut are ages in days; null is the server's choice, -1 for ever.
@@ -57,16 +58,18 @@ func (in *RetentionPatch) into(field string, r *hook.Retention) error {
 
 // OrganizationPatch changes its settings.
 type OrganizationPatch struct {
-	SignatureHeaders Maybe[string]   `json:"signatureHeaders,omitzero" enum:"webhook,svix,both" doc:"null leaves it to the server"`
-	Retention        *RetentionPatch `json:"retention,omitempty"`
-	SourceRetention  *RetentionPatch `json:"sourceRetention,omitempty"`
-	AuditRetention   Maybe[int]      `json:"auditRetention,omitzero" minimum:"-1" maximum:"36500" doc:"Days; -1 for ever, null for 365"`
+	SignatureHeaders Maybe[string]        `json:"signatureHeaders,omitzero" enum:"webhook,svix,both" doc:"null leaves it to the server"`
+	Retention        *RetentionPatch      `json:"retention,omitempty"`
+	SourceRetention  *RetentionPatch      `json:"sourceRetention,omitempty"`
+	AuditRetention   Maybe[int]           `json:"auditRetention,omitzero" minimum:"-1" maximum:"36500" doc:"Days; -1 for ever, null for 365"`
+	Portal           *PortalSettingsPatch `json:"portal,omitempty"`
 }
 
 func (a *API) organizationOut(o hook.Organization) OrganizationOut {
 	return OrganizationOut{
 		ID: a.IDs.Public(hook.KindOrganization, o.ID), Name: o.Name, SignatureHeaders: pointer(string(o.Settings.SignatureHeaders)),
 		Retention: retentionOut(o.Settings.Retention), SourceRetention: retentionOut(o.Settings.SourceRetention), AuditRetention: pointer(int(o.Settings.AuditRetention)),
+		Portal: portalSettingsOut(&o.Settings.Portal),
 	}
 }
 
@@ -98,7 +101,7 @@ func (a *API) patchOrganization(ctx context.Context, in *struct{ Body Organizati
 			}
 			s.AuditRetention = hook.Days(days.Value)
 		}
-		return s, nil
+		return s, in.Body.Portal.into(&s.Portal)
 	})
 	return answerWith(http.StatusOK, a.organizationOut(o)), err
 }
@@ -123,5 +126,7 @@ func (a *API) editSettings(ctx context.Context, change func(hook.OrgSettings) (h
 	if err != nil || same {
 		return o, err
 	}
+	a.portals.clear()
+	a.framers.clear()
 	return o, a.Runtime.OrgChanged(ctx, o.ID)
 }

@@ -151,6 +151,7 @@ func sectionsOf() []referenceSection {
 		{ID: "authentication.token", Title: "Tokens", About: "Keys of the API. They are shown once."},
 		{ID: "user", Title: "People", About: "Who may sign in to the dashboard."},
 		{ID: "authentication.session", Title: "Sessions", About: "Signing in, with a cookie that counts for the dashboard's own pages only."},
+		{ID: "overview", Title: "Overview", About: "What happened, and what is the matter now."},
 		{ID: "audit", Title: "Audit log", About: "Who changed what, when and from where."},
 		{ID: "organization", Title: "Organization", About: "All applications together: settings and messages."},
 		{ID: "environment", Title: "Environment", About: "Event types and settings as one document."},

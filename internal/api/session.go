@@ -65,6 +65,8 @@ type PortalOut struct {
 	AppID        string   `json:"appId"`
 	ReadOnly     bool     `json:"readOnly"`
 	Capabilities []string `json:"capabilities" nullable:"true" doc:"All when null"`
+	Colour       *string  `json:"colour" nullable:"true" doc:"#rrggbb"`
+	Logo         *string  `json:"logo" nullable:"true" doc:"data:image/…;base64,…"`
 }
 
 // signedIn is an answer that puts a session into the browser.
@@ -193,7 +195,7 @@ func (a *API) whoAmI(ctx context.Context, _ *struct{}) (*Body[SessionOut], error
 		p := a.person(c.User)
 		out.User, out.ExpiresAt, out.MustSetPassword = &p, pointer(when(c.Session.EndsAt())), c.Session.ByLink || c.User.Password == ""
 	case c.App != 0:
-		out.Portal = &PortalOut{a.IDs.Public(hook.KindApplication, c.App), c.Portal.ReadOnly, c.Portal.Capabilities}
+		out.Portal = &PortalOut{a.IDs.Public(hook.KindApplication, c.App), c.Portal.ReadOnly, c.Portal.Capabilities, pointer(o.Settings.Portal.Colour), pointer(o.Settings.Portal.Logo)}
 	}
 	return answer(out), nil
 }

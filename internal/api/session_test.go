@@ -369,7 +369,7 @@ func TestWhoComesWithATokenLearnsWhatItReaches(t *testing.T) {
 	app := h.app("a")
 	open := h.must(http.StatusOK, "POST", "/api/v1/auth/app-portal-access/"+app, `{"readOnly":true,"capabilities":["ViewBase"]}`)["token"].(string)
 	got := h.as(open).must(http.StatusOK, "GET", session, nil)
-	if got["user"] != nil || fmt.Sprint(got["portal"]) != fmt.Sprint(map[string]any{"appId": app, "readOnly": true, "capabilities": []any{"ViewBase"}}) {
+	if got["user"] != nil || fmt.Sprint(got["portal"]) != fmt.Sprint(map[string]any{"appId": app, "readOnly": true, "capabilities": []any{"ViewBase"}, "colour": nil, "logo": nil}) {
 		t.Errorf("a portal: %v", got)
 	}
 	if got := h.must(http.StatusOK, "GET", session, nil); got["user"] != nil || got["portal"] != nil || fmt.Sprint(got["scopes"]) != "[admin]" {

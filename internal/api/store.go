@@ -19,6 +19,7 @@ type Store interface {
 	userStore
 	sessionStore
 	auditStore
+	countStore
 	idempotencyStore
 	taskStore
 	attemptStore

@@ -316,7 +316,7 @@ func TestAStreamFindsAtItsHeartbeatWhatNobodyToldOf(t *testing.T) {
 		w, ended := &written{ResponseRecorder: httptest.NewRecorder()}, make(chan struct{})
 		go func() {
 			defer close(ended)
-			a.Stream(w, httptest.NewRequest("GET", "/api/v1/stream", nil).WithContext(ctx), &api.Caller{Org: store.DefaultOrg, Scope: hook.ScopeAdmin})
+			a.Stream(w, httptest.NewRequest("GET", "/api/v1/stream", nil).WithContext(ctx), &api.Caller{Org: store.DefaultOrg, Scope: hook.ScopeAdmin, Operator: true})
 		}()
 		synctest.Wait()
 		unit := &hook.Append{Message: hook.Message{Org: store.DefaultOrg, App: 1, Event: hook.Event{Type: "x"}, ReceivedAt: time.Now(), Body: []byte("{}")}}

@@ -50,7 +50,7 @@ func TestDataMovesToPostgreSQLAndOpensWithTheKeyThatIsNamed(t *testing.T) {
 		Sqlite struct{ Rows int }
 		Same   bool
 	}
-	if err := json.Unmarshal([]byte(again.out), &checks); err != nil || len(checks) != 27 {
+	if err := json.Unmarshal([]byte(again.out), &checks); err != nil || len(checks) != 28 {
 		t.Fatalf("%d tables, %v", len(checks), err)
 	}
 	for _, c := range checks {

@@ -22,6 +22,8 @@ type OrgSettings struct {
 	SourceRetention Retention `json:"sourceRetention,omitzero"`
 	// AuditRetention is how long the audit log is kept.
 	AuditRetention Days `json:"auditRetention,omitempty"`
+	// Portal is how portals look, and who may show them.
+	Portal PortalSettings `json:"portal,omitzero"`
 }
 
 // HeaderNames says under which names the headers of Standard Webhooks are sent.

@@ -75,6 +75,7 @@ type Server struct {
 	mail      *mail.Mailer // nil: there is no e-mail
 	alerts    *alert.Alerts
 	news      *news // of other nodes
+	rejects   rejects
 	// builder makes what runs, under the configuration in force.
 	builder atomic.Pointer[builder]
 
@@ -94,7 +95,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	}}
 	s.metrics = telemetry.NewMetrics(s.oldestDue)
 	var err error
-	if s.dashboard, err = web.New(web.Options{}); err != nil {
+	if s.dashboard, err = web.New(web.Options{FrameAncestors: s.frameAncestors}); err != nil {
 		return nil, err
 	}
 	if s.mail, err = newMailer(o.Config, o.Log); err != nil {
@@ -201,7 +202,7 @@ func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, len(s.faces)+9)
 	var running sync.WaitGroup
 	for name, run := range map[string]func(context.Context) error{"dispatch": s.dispatch.Run, "intake": s.intake.Run,
-		"background": s.background, "lists": s.store.RunIndexer, "hashes": s.store.RunPacker, "alerts": s.alerts.Run, "mail": s.runMail, "heartbeat": s.heartbeat, "follow": s.follow, "listener": s.listener,
+		"background": s.background, "lists": s.store.RunIndexer, "hashes": s.store.RunPacker, "alerts": s.alerts.Run, "mail": s.runMail, "heartbeat": s.heartbeat, "follow": s.follow, "listener": s.listener, "rejects": s.countRejects,
 	} {
 		running.Go(func() {
 			if err := run(work); err != nil {
@@ -233,6 +234,7 @@ func (s *Server) Run(ctx context.Context) error {
 	running.Wait()
 	s.dispatch.Drain(end)
 	s.drainAlerts(end)
+	s.keepRejects(end)
 	s.o.Log.Info("stopped")
 	return err
 }
@@ -265,6 +267,7 @@ func (s *Server) observeIntake(source *hook.Source, outcome intake.Outcome, took
 	if source != nil {
 		name = source.Name
 		s.countVerified(source, outcome)
+		s.rejects.count(source, outcome, time.Now())
 	}
 	if s.o.OnIntake != nil {
 		s.o.OnIntake(name, outcome)

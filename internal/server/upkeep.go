@@ -78,6 +78,7 @@ func (s *Server) upkeepJobs() []upkeepJob {
 		{"deleted applications", s.purgeApplications},
 		{"retention", s.retain},
 		{"audit log", s.retainAudit},
+		{"counts", s.rollCounts},
 		{"alerts not told", s.alerts.Sweep},
 		{"silent sources", s.alerts.Listen},
 	}

@@ -79,6 +79,7 @@ func copiedTables(began time.Time) []copiedTable {
 		{name: "turns"},
 		{name: "latest", key: "delivery_id", from: hook.KeyAt(began.Add(-hook.DedupeWindow))},
 		{name: "rejected", key: "id"},
+		{name: "counts"},
 		{name: "idempotency", key: "id", from: hook.KeyAt(began.Add(-hook.IdempotencyWindow))},
 	}
 }

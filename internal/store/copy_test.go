@@ -233,8 +233,8 @@ func expectSame(t *testing.T, checks []store.TableCheck) {
 			t.Errorf("%s has %d rows, %d are right", name, rows[name], n)
 		}
 	}
-	if len(rows) != 27 {
-		t.Errorf("%d tables, 27 are right: %v", len(rows), rows)
+	if len(rows) != 28 {
+		t.Errorf("%d tables, 28 are right: %v", len(rows), rows)
 	}
 }
 

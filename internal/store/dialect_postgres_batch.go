@@ -44,7 +44,10 @@ posting AS (INSERT INTO postings (owner_id, term, id)
 	JOIN known k ON k.n = p.n WHERE NOT k.again OR k.redeliver AND NOT p.of_message),
 counted AS (INSERT INTO duplicates (message_id, org_id, count, last_at)
 	SELECT first, min(org_id), count(*), max(received_at) FROM known WHERE again GROUP BY first ORDER BY first
-	ON CONFLICT (message_id) DO UPDATE SET count = duplicates.count + excluded.count, last_at = greatest(duplicates.last_at, excluded.last_at))
+	ON CONFLICT (message_id) DO UPDATE SET count = duplicates.count + excluded.count, last_at = greatest(duplicates.last_at, excluded.last_at)),
+received AS (INSERT INTO counts (org_id, span, at, about_id, kind, node, n)
+	SELECT org_id, 60000, $41::bigint, 0, 1, $42::integer, count(*) FROM known WHERE NOT again GROUP BY org_id ORDER BY org_id
+	ON CONFLICT (org_id, span, at, about_id, kind, node) DO UPDATE SET n = counts.n + excluded.n)
 SELECT n, first FROM known WHERE again`
 
 // sqlKeys takes keys in their order, and gives what each stands for: what it is
@@ -63,8 +66,8 @@ const sqlKeys = `INSERT INTO idempotency AS o (id, org_id, hash, request, messag
 // rows are joined, these are looked up and no others. (+ 0 keeps the planner from
 // the index of all that is pending, which looks small while there are no statistics.)
 const sqlSettle = `WITH r AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::integer[], $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[],
-		$9::bigint[], $10::bigint[], $11::integer[], $12::integer[], $13::bigint[], $14::bigint[], $15::text[], $16::integer[], $17::bytea[], $18::text[], $19::bigint[], $20::integer[])
-	AS r (id, holder, state, attempts, failures, next_at, last_attempt, attempt, org_id, previous, number, trigger, at, duration, outcome, status, response, reason, term, poison)),
+		$9::bigint[], $10::bigint[], $11::integer[], $12::integer[], $13::bigint[], $14::bigint[], $15::text[], $16::integer[], $17::bytea[], $18::text[], $19::bigint[], $20::integer[], $21::integer[])
+	AS r (id, holder, state, attempts, failures, next_at, last_attempt, attempt, org_id, previous, number, trigger, at, duration, outcome, status, response, reason, term, poison, counted)),
 settled AS (UPDATE deliveries d SET state = r.state, attempts = r.attempts, failures = r.failures, next_at = r.next_at, holder = 0, last_attempt = r.last_attempt, trigger = 0,
 		poison = greatest(d.poison, r.poison), lane = CASE WHEN r.poison = 2 THEN 0 ELSE d.lane END
 	FROM r WHERE d.id = r.id AND d.holder = r.holder AND d.state + 0 = 1 AND d.id = ANY ($1::bigint[]) RETURNING d.id, d.endpoint_id, d.last_attempt),
@@ -72,5 +75,8 @@ attempt AS (INSERT INTO attempts (id, org_id, delivery_id, previous, number, tri
 	SELECT r.attempt, r.org_id, r.id, r.previous, r.number, r.trigger, r.at, r.duration, r.outcome, r.status, r.response, nullif(r.reason, '')
 	FROM r JOIN settled s ON s.id = r.id WHERE r.attempt <> 0),
 posting AS (INSERT INTO postings (owner_id, term, id)
-	SELECT s.endpoint_id, r.term, r.attempt FROM r JOIN settled s ON s.id = r.id WHERE r.attempt <> 0)
+	SELECT s.endpoint_id, r.term, r.attempt FROM r JOIN settled s ON s.id = r.id WHERE r.attempt <> 0),
+counted AS (INSERT INTO counts (org_id, span, at, about_id, kind, node, n)
+	SELECT r.org_id, 60000, $22::bigint, 0, r.counted, $23::integer, count(*) FROM r JOIN settled s ON s.id = r.id WHERE r.counted <> 0 GROUP BY r.org_id, r.counted ORDER BY r.org_id, r.counted
+	ON CONFLICT (org_id, span, at, about_id, kind, node) DO UPDATE SET n = counts.n + excluded.n)
 SELECT id, last_attempt FROM settled`

@@ -17,6 +17,8 @@ type eventBatch struct {
 	keys  keyBatch
 	// oldest is the first key within the dedupe window.
 	oldest hook.Key
+	minute int64 // in which it is counted
+	node   int32
 
 	n, fanout                                              []int32
 	id, org, app, occurred, rank, received, size, expires  []int64
@@ -43,7 +45,7 @@ type postingColumnsOf struct {
 // gatherEvents gives the events of a batch their keys and makes columns of them.
 func gatherEvents(w *writer, batch []*write, now time.Time) *eventBatch {
 	at := w.keyTime(now)
-	b := &eventBatch{oldest: hook.KeyAt(at.Add(-hook.DedupeWindow)), known: map[hook.Hash]int32{}}
+	b := &eventBatch{oldest: hook.KeyAt(at.Add(-hook.DedupeWindow)), known: map[hook.Hash]int32{}, minute: minuteOf(now), node: w.pg.store.node()}
 	b.keys.oldest = hook.KeyAt(at.Add(-hook.IdempotencyWindow))
 	for _, u := range batch {
 		if u.append == nil {
@@ -76,7 +78,7 @@ func (b *eventBatch) queue(pipe *pgx.Batch) {
 	pipe.Queue(sqlAppend, b.n, b.id, b.org, b.app, b.kind, b.event, b.family, b.subjects, b.occurred, b.rank, b.received, b.headers, b.size, b.fanout,
 		b.channels, b.tags, b.expires, b.hash, b.twin, b.redeliver, int64(b.oldest), b.body,
 		d.n, d.id, d.org, d.endpoint, d.state, d.attempts, d.failures, d.next, d.since, d.holder, d.last,
-		p.n, p.owner, p.term, p.id, p.ofMessage, b.final, d.lane).Query(b.read)
+		p.n, p.owner, p.term, p.id, p.ofMessage, b.final, d.lane, b.minute, b.node).Query(b.read)
 }
 
 // read takes in which units were known: all others are new.

@@ -14,6 +14,9 @@ type settledBatch struct {
 
 	id, holder, next, last                 []int64
 	state, attempts, failures, poison      []int32
+	counted                                []int32
+	minute                                 int64 // in which it is counted
+	node                                   int32
 	attempt, org, previous, at, took, term []int64
 	number, trigger, status                []int32
 	outcome, reason                        []string
@@ -25,7 +28,7 @@ type settledBatch struct {
 // only once.
 func gatherSettled(w *writer, batch []*write, now time.Time) (rounds []*settledBatch) {
 	for _, records := range recordRounds(batch) {
-		b := &settledBatch{records: make(map[int64]*hook.Record, len(records))}
+		b := &settledBatch{records: make(map[int64]*hook.Record, len(records)), minute: minuteOf(now), node: w.pg.store.node()}
 		for _, r := range records {
 			b.add(w, r, now)
 		}
@@ -51,7 +54,7 @@ func (b *settledBatch) add(w *writer, r *hook.Record, now time.Time) {
 	}
 	b.id, b.holder = append(b.id, int64(d.ID)), append(b.holder, int64(d.Holder))
 	b.state, b.next, b.last = append(b.state, int32(r.State)), append(b.next, ms(r.NextAt)), append(b.last, int64(last))
-	b.poison = append(b.poison, int32(r.Poison))
+	b.poison, b.counted = append(b.poison, int32(r.Poison)), append(b.counted, int32(countedAs(r)))
 	b.attempts, b.failures = append(b.attempts, int32(attempts)), append(b.failures, int32(failures))
 	b.attempt, b.org, b.previous = append(b.attempt, int64(a.ID)), append(b.org, int64(d.Org)), append(b.previous, int64(d.LastAttempt))
 	b.number, b.trigger, b.status = append(b.number, int32(a.Number)), append(b.trigger, int32(a.Trigger)), append(b.status, int32(a.Status))
@@ -67,7 +70,7 @@ func (b *settledBatch) add(w *writer, r *hook.Record, now time.Time) {
 
 func (b *settledBatch) queue(pipe *pgx.Batch) {
 	pipe.Queue(sqlSettle, b.id, b.holder, b.state, b.attempts, b.failures, b.next, b.last, b.attempt, b.org, b.previous, b.number, b.trigger, b.at, b.took,
-		b.outcome, b.status, b.response, b.reason, b.term, b.poison).Query(b.read)
+		b.outcome, b.status, b.response, b.reason, b.term, b.poison, b.counted, b.minute, b.node).Query(b.read)
 }
 
 // read takes in which records were written; all others were refused.

@@ -56,6 +56,7 @@ type writer struct {
 	fresh         map[hook.Hash]hook.Key
 	freshRequests map[hook.Hash]request
 	lanes         laneBatch
+	counts        map[countRow]int64
 	after         []func() // what is told when it is committed
 
 	rows        rowWriters
@@ -132,6 +133,7 @@ func (s *Store) newWriter(o Options, keys *hook.KeySequence) *writer {
 		committed: o.Committed,
 		due:       o.Due,
 		wrote:     make(chan struct{}, 1),
+		counts:    map[countRow]int64{},
 	}
 }
 

@@ -80,6 +80,9 @@ func (w *writer) apply(ctx context.Context, batch []*write) error {
 	if err := w.advanceAll(ctx); err != nil {
 		return storeError("advance lanes", err)
 	}
+	if err := w.countAll(ctx, batch); err != nil {
+		return storeError("count", err)
+	}
 	for _, u := range batch {
 		if u.other == nil {
 			continue

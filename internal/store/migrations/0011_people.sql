@@ -61,5 +61,18 @@ CREATE INDEX audit_org ON audit (org_id, id);
 CREATE INDEX audit_actor ON audit (org_id, actor_id, id);
 CREATE INDEX audit_object ON audit (org_id, object_id, id);
 
+-- What happened, by organization and span (milliseconds: a minute, later an hour). kind is
+-- hook.CountKind; each node has rows of its own, which are added up.
+CREATE TABLE counts (
+    org_id   INTEGER NOT NULL,
+    span     INTEGER NOT NULL,
+    at       INTEGER NOT NULL,
+    about_id INTEGER NOT NULL,
+    kind     INTEGER NOT NULL,
+    node     INTEGER NOT NULL,
+    n        INTEGER NOT NULL,
+    PRIMARY KEY (org_id, span, at, about_id, kind, node)
+) WITHOUT ROWID;
+
 -- +goose Down
 -- A store is never taken back to nothing.

@@ -58,5 +58,16 @@ CREATE INDEX audit_org ON audit (org_id, id);
 CREATE INDEX audit_actor ON audit (org_id, actor_id, id);
 CREATE INDEX audit_object ON audit (org_id, object_id, id);
 
+CREATE TABLE counts (
+    org_id   BIGINT  NOT NULL,
+    span     BIGINT  NOT NULL,
+    at       BIGINT  NOT NULL,
+    about_id BIGINT  NOT NULL,
+    kind     INTEGER NOT NULL,
+    node     INTEGER NOT NULL,
+    n        BIGINT  NOT NULL,
+    PRIMARY KEY (org_id, span, at, about_id, kind, node)
+) WITH (fillfactor = 50);
+
 -- +goose Down
 -- A store is never taken back to nothing.

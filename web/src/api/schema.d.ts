@@ -1047,6 +1047,23 @@ export interface paths {
         patch: operations["v1.organization.patch"];
         trace?: never;
     };
+    "/api/v1/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What happened, and what is the matter now */
+        get: operations["v1.overview.get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rejected": {
         parameters: {
             query?: never;
@@ -1497,7 +1514,7 @@ export interface components {
              */
             expiry: number;
             featureFlags?: string[];
-            /** @description Nothing can be changed, whatever the capabilities are */
+            /** @description Nothing can be changed, whatever the capabilities are; the organization's portal.readOnlyDefault when left out */
             readOnly?: boolean;
             /** @description A name by which this token can be expired */
             sessionId?: string;
@@ -1646,6 +1663,45 @@ export interface components {
              * @description Until when it is open
              */
             until?: string | null;
+        } & {
+            [key: string]: unknown;
+        };
+        BucketOut: {
+            /**
+             * Format: date-time
+             * @description Its beginning
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description Deliveries that arrived
+             */
+            delivered: number;
+            /**
+             * Format: int64
+             * @description Deliveries that were given up
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Half of those that arrived took so long at most, from when the message was accepted, or sent again, with all retries; within a fifth
+             */
+            p50Ms: number;
+            /**
+             * Format: int64
+             * @description So did 99 of 100
+             */
+            p99Ms: number;
+            /**
+             * Format: int64
+             * @description Messages that were kept; without duplicates
+             */
+            received: number;
+            /**
+             * Format: int64
+             * @description Requests to sources that were refused
+             */
+            rejected: number;
         } & {
             [key: string]: unknown;
         };
@@ -2300,6 +2356,40 @@ export interface components {
             [key: string]: unknown;
         };
         Fault: {
+            [key: string]: unknown;
+        };
+        FiguresOut: {
+            /**
+             * Format: int64
+             * @description Deliveries that arrived
+             */
+            delivered: number;
+            /**
+             * Format: int64
+             * @description Deliveries that were given up
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Half of those that arrived took so long at most, from when the message was accepted, or sent again, with all retries; within a fifth
+             */
+            p50Ms: number;
+            /**
+             * Format: int64
+             * @description So did 99 of 100
+             */
+            p99Ms: number;
+            /**
+             * Format: int64
+             * @description Messages that were kept; without duplicates
+             */
+            received: number;
+            /**
+             * Format: int64
+             * @description Requests to sources that were refused
+             */
+            rejected: number;
+        } & {
             [key: string]: unknown;
         };
         FindingOut: {
@@ -3227,6 +3317,7 @@ export interface components {
             auditRetention: number | null;
             id: string;
             name: string;
+            portal: components["schemas"]["PortalSettingsOut"];
             /** @description How long is kept what applications were sent */
             retention: components["schemas"]["RetentionOut"];
             /**
@@ -3245,6 +3336,7 @@ export interface components {
              * @description Days; -1 for ever, null for 365
              */
             auditRetention?: number | null;
+            portal?: components["schemas"]["PortalSettingsPatch"];
             retention?: components["schemas"]["RetentionPatch"];
             /**
              * @description null leaves it to the server
@@ -3261,11 +3353,47 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        OverviewOut: {
+            /** @description The oldest first, those without any too */
+            buckets: components["schemas"]["BucketOut"][];
+            /** @description Those that fail, or were disabled because they did: at most 20, those with the most failures first */
+            endpointsInTrouble: components["schemas"]["TroubleOut"][];
+            /** @description The delivery that has been due the longest; not there when none is */
+            oldestPending?: components["schemas"]["PendingOut"];
+            /**
+             * Format: int64
+             * @description Deliveries that are on their way: due, being sent, or waiting for a retry
+             */
+            pending: number;
+            /** @description There are more; it is not counted further */
+            pendingMore: boolean;
+            /** @description The most first */
+            rejectedBySource: components["schemas"]["SourceRejects"][];
+            /**
+             * Format: int64
+             * @description The length of a bucket
+             */
+            stepSeconds: number;
+            totals: components["schemas"]["FiguresOut"];
+        } & {
+            [key: string]: unknown;
+        };
         PasswordIn: {
             /** @description The old password; not needed after signing in with a link */
             current?: string;
             /** @description At least 12 characters */
             password: string;
+        } & {
+            [key: string]: unknown;
+        };
+        PendingOut: {
+            /**
+             * Format: date-time
+             * @description When it was due
+             */
+            at: string;
+            endpointId: string;
+            messageId: string;
         } & {
             [key: string]: unknown;
         };
@@ -3281,7 +3409,32 @@ export interface components {
             appId: string;
             /** @description All when null */
             capabilities: string[] | null;
+            /** @description #rrggbb */
+            colour: string | null;
+            /** @description data:image/…;base64,… */
+            logo: string | null;
             readOnly: boolean;
+        } & {
+            [key: string]: unknown;
+        };
+        PortalSettingsOut: {
+            /** @description Pages of these origins may show a portal in a frame, and their scripts may call the API with a portal's token */
+            allowedOrigins: string[];
+            /** @description #rrggbb */
+            colour: string | null;
+            /** @description data:image/…;base64,… */
+            logo: string | null;
+            /** @description What portals are whose maker does not say readOnly */
+            readOnlyDefault: boolean;
+        } & {
+            [key: string]: unknown;
+        };
+        PortalSettingsPatch: {
+            /** @description All of them; https, or http of localhost */
+            allowedOrigins?: string[];
+            colour?: string | null;
+            logo?: string | null;
+            readOnlyDefault?: boolean;
         } & {
             [key: string]: unknown;
         };
@@ -3490,6 +3643,15 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        SourceRejects: {
+            /** Format: int64 */
+            count: number;
+            /** @description Empty when it was deleted */
+            name: string;
+            sourceId: string;
+        } & {
+            [key: string]: unknown;
+        };
         StreamAttemptOut: {
             appId: string;
             endpointId: string;
@@ -3694,6 +3856,31 @@ export interface components {
             name: string;
             /** @enum {string} */
             scope: "admin" | "developer" | "viewer" | "send" | "app";
+        } & {
+            [key: string]: unknown;
+        };
+        TroubleOut: {
+            appId?: string;
+            endpointId: string;
+            /** Format: date-time */
+            failingSince: string;
+            /**
+             * Format: int64
+             * @description Attempts that failed since then
+             */
+            failures: number;
+            name: string;
+            reason: string;
+            /** @description Where it is an endpoint of a source */
+            sourceId?: string;
+            /** @enum {string} */
+            state: "enabled" | "paused" | "disabled";
+            /**
+             * Format: double
+             * @description Of its last 100 attempts, from 0 to 1
+             */
+            successRate: number;
+            url: string;
         } & {
             [key: string]: unknown;
         };
@@ -12580,6 +12767,87 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+        };
+    };
+    "v1.overview.get": {
+        parameters: {
+            query?: {
+                /** @description An hour before until when left out; at most 400 days */
+                since?: string;
+                /** @description Now when left out */
+                until?: string;
+                /** @description How many buckets at most, and one more where since is within one: they are whole minutes, or hours where it was longer than a day ago */
+                points?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OverviewOut"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+            /** @description Method Not Allowed */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
             /** @description Service Unavailable */

@@ -2,16 +2,11 @@
 // style object, which the policy of the page allows, never through a style text.
 import { session } from "../../app/session.svelte";
 
-export interface Look {
-  colour?: string;
-  logo?: string;
-}
-
-export async function look(): Promise<Look> {
-  const given = (session.who?.portal as { colour?: string; logo?: string; logoUrl?: string } | null) ?? {};
-  const logo = given.logo ?? given.logoUrl;
-  if (given.colour && /^#[0-9a-f]{6}$/i.test(given.colour)) paint(given.colour);
-  return { ...(given.colour ? { colour: given.colour } : {}), ...(logo && /^(data:image\/|https:)/.test(logo) ? { logo } : {}) };
+/** Puts the colour in force, and returns the logo if there is one. */
+export function look(): { logo?: string } {
+  const { colour, logo } = session.who?.portal ?? {};
+  if (colour && /^#[0-9a-f]{6}$/i.test(colour)) paint(colour);
+  return logo?.startsWith("data:image/") ? { logo } : {};
 }
 
 /** Puts a colour in the place of ours, as far as it can be read. */
