@@ -24,7 +24,7 @@ const access = (app, more = {}) => server.api("POST", `/api/v1/auth/app-portal-a
 /** Opens the portal as the link does. */
 async function open(link, options) {
   const page = await openPage(browser, options);
-  await page.goto(link.url.replace("#token=", "#key="));
+  await page.goto(link.url);
   await page.locator("h1", { hasText: "Endpoints" }).waitFor();
   return page;
 }
@@ -105,7 +105,7 @@ test("a customer helps himself: an endpoint, its secret, a resend", async () => 
 
 test("a site that is not allowed cannot frame it", async (t) => {
   const link = await access(world.app);
-  const site = createServer((_, res) => res.setHeader("content-type", "text/html").end(`<iframe src="${link.url.replace("#token=", "#key=")}"></iframe>`));
+  const site = createServer((_, res) => res.setHeader("content-type", "text/html").end(`<iframe src="${link.url}"></iframe>`));
   t.after(() => {
     site.closeAllConnections();
     site.close();
@@ -115,4 +115,24 @@ test("a site that is not allowed cannot frame it", async (t) => {
   await page.goto(`http://localhost:${site.address().port}/`);
   const shown = await until("the frame shows something", () => page.frames()[1]?.url().split("#")[0].replace(/^about:blank$/, ""));
   assert.match(shown, /^chrome-error:/);
+});
+
+test("a site that is allowed frames it, in the organization's colour", async (t) => {
+  const site = createServer((_, res) => res.setHeader("content-type", "text/html").end(`<!doctype html><title>Acme</title><iframe src="${link.url}" width="1000" height="700"></iframe>`));
+  t.after(() => {
+    site.closeAllConnections();
+    site.close();
+  });
+  await new Promise((done) => site.listen(0, "127.0.0.1", done));
+  const origin = `http://localhost:${site.address().port}`;
+  await server.api("PATCH", "/api/v1/organization", { portal: { allowedOrigins: [origin], colour: "#0f766e" } });
+  const link = await access(world.app);
+  const page = await openPage(browser);
+  await page.goto(origin);
+  const frame = page.frameLocator("iframe");
+  await frame.locator("h1", { hasText: "Endpoints" }).waitFor();
+  await frame.getByRole("link", { name: "Orders in production" }).click();
+  await frame.locator("h1", { hasText: "Orders in production" }).waitFor();
+  assert.equal(await frame.locator("html").evaluate((e) => getComputedStyle(e).getPropertyValue("--accent")), "#0f766e");
+  assert.deepEqual(page.errors, []);
 });
