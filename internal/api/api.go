@@ -151,7 +151,7 @@ func New(o Options) *API {
 		registerHealth, registerApplications, registerEndpoints, registerEndpointSecrets, registerReplay, registerEventTypes, registerEventTypeImport,
 		registerMessages, registerExpunge, registerAttempts, registerDeliveries, registerSubjects, registerRejected, registerOrgMessages, registerStream,
 		registerIngestSources, registerIngestEndpoints, registerOperational, registerAuthentication, registerTokens, registerOrganization,
-		registerEnvironment, registerStatistics, registerEndpointHealth, registerTasks, registerAlerts, registerSessions, registerUsers, registerAudit, registerOverview,
+		registerEnvironment, registerStatistics, registerEndpointHealth, registerTasks, registerAlerts, registerSessions, registerUsers, registerAudit, registerOverview, registerRaw,
 	} {
 		register(a)
 	}

@@ -23,6 +23,12 @@ type OrgMessageOut struct {
 	Attempts        int        `json:"attempts" doc:"How many were made, of all its deliveries"`
 }
 
+// OrgMessageListOut is a page of messages.
+type OrgMessageListOut struct {
+	ListOut[OrgMessageOut]
+	Scanned int `json:"scanned,omitempty" doc:"How many messages were looked at, with the filters endpoint, state, subject and text. When it is not done, iterator goes on where it stopped, also when the page has few messages, or none"`
+}
+
 // OrgMessageDetailOut is a message with all that became of it.
 type OrgMessageDetailOut struct {
 	OrgMessageOut
@@ -70,7 +76,8 @@ func (a *API) listOrgMessages(ctx context.Context, in *struct {
 	ListIn
 	RangeIn
 	OrgMessageChoiceIn
-}) (*Body[ListOut[OrgMessageOut]], error) {
+	MessageSieveIn
+}) (*Body[OrgMessageListOut], error) {
 	p, back, err := a.page(in.ListIn, hook.KindMessage, false)
 	if err != nil {
 		return nil, err
@@ -78,6 +85,9 @@ func (a *API) listOrgMessages(ctx context.Context, in *struct {
 	app, err := a.chosenApp(ctx, in.Source, in.AppID)
 	if err != nil {
 		return nil, err
+	}
+	if !in.MessageSieveIn.empty() {
+		return a.siftOrgMessages(ctx, &in.MessageSieveIn, &in.OrgMessageChoiceIn, app, in.bounds(), p, in.ListIn, back)
 	}
 	from := a.origins(ctx)
 	rows, next, err := fill(p, func(p hook.Page) ([]hook.Message, hook.Key, error) {
@@ -99,7 +109,24 @@ func (a *API) listOrgMessages(ctx context.Context, in *struct {
 		}
 		out[i], keys[i] = a.orgMessageOut(&rows[i], from.known[rows[i].App], deliveries, false), rows[i].ID
 	}
-	return listOut(a, hook.KindMessage, out, keys, next, in.ListIn, back), nil
+	return answer(OrgMessageListOut{listOut(a, hook.KindMessage, out, keys, next, in.ListIn, back).Body, 0}), nil
+}
+
+// siftOrgMessages lists those that have to be looked at one by one.
+func (a *API) siftOrgMessages(ctx context.Context, in *MessageSieveIn, choice *OrgMessageChoiceIn, app hook.Key, r hook.Range, p hook.Page, list ListIn, back bool) (*Body[OrgMessageListOut], error) {
+	s, err := a.newSieve(ctx, in, choice, app, r)
+	if err != nil {
+		return nil, err
+	}
+	rows, next, err := s.sift(ctx, choice, p)
+	if err != nil {
+		return nil, err
+	}
+	out, keys := make([]OrgMessageOut, len(rows)), make([]hook.Key, len(rows))
+	for i := range rows {
+		out[i], keys[i] = a.orgMessageOut(&rows[i].Message, s.from.known[rows[i].App], rows[i].deliveries, false), rows[i].ID
+	}
+	return answer(OrgMessageListOut{listOut(a, hook.KindMessage, out, keys, next, list, back).Body, s.scanned}), nil
 }
 
 // chosenApp is the application that a list is about; 0 is all of the organization's.
