@@ -6,12 +6,15 @@ interface Page<T> {
   data: T[];
   iterator?: string | null;
   done: boolean;
+  scanned?: number;
 }
 
 /** A list that grows as it is read. */
 export class Pages<T extends { id?: string }> {
   items = $state.raw<T[]>([]);
   done = $state(false);
+  /** How many were looked at, where the API says so. */
+  scanned = $state(0);
   loading = $state(false);
   /** True until the first answer. */
   fresh = $state(true);
@@ -35,6 +38,7 @@ export class Pages<T extends { id?: string }> {
       for (let found = 0, asked = 0; found < least && asked < 20 && !this.done; asked++) {
         const page = await get<Page<T>>(this.path, { limit: this.size, ...this.query, iterator: this.iterator }, run.signal);
         found += page.data.length;
+        this.scanned += page.scanned ?? 0;
         if (page.data.length) this.items = [...this.items, ...page.data];
         this.iterator = page.iterator ?? undefined;
         this.done = page.done || !this.iterator;
@@ -60,6 +64,7 @@ export class Pages<T extends { id?: string }> {
     try {
       const page = await get<Page<T>>(this.path, { limit: this.size, ...query }, run.signal);
       this.items = page.data;
+      this.scanned = page.scanned ?? 0;
       this.iterator = page.iterator ?? undefined;
       this.done = page.done || !this.iterator;
     } catch (e) {

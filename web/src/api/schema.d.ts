@@ -525,6 +525,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/app/{app_id}/msg/{msg_id}/raw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a message's payload, byte for byte, as a file */
+        get: operations["v1.message.get-raw"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit": {
         parameters: {
             query?: never;
@@ -2780,14 +2797,6 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
-        ListOutOrgMessageOut: {
-            data: components["schemas"]["OrgMessageOut"][];
-            done: boolean;
-            iterator: string | null;
-            prevIterator?: string | null;
-        } & {
-            [key: string]: unknown;
-        };
         ListOutRejectedOut: {
             data: components["schemas"]["RejectedOut"][];
             done: boolean;
@@ -3251,6 +3260,19 @@ export interface components {
             tags?: string[] | null;
             /** Format: date-time */
             timestamp: string;
+        } & {
+            [key: string]: unknown;
+        };
+        OrgMessageListOut: {
+            data: components["schemas"]["OrgMessageOut"][];
+            done: boolean;
+            iterator: string | null;
+            prevIterator?: string | null;
+            /**
+             * Format: int64
+             * @description How many messages were looked at, with the filters endpoint, state, subject and text. When it is not done, iterator goes on where it stopped, also when the page has few messages, or none
+             */
+            scanned?: number;
         } & {
             [key: string]: unknown;
         };
@@ -8492,6 +8514,85 @@ export interface operations {
             };
         };
     };
+    "v1.message.get-raw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The application's id or uid */
+                app_id: string;
+                /** @description The message's id or eventId */
+                msg_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+            /** @description Method Not Allowed */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+        };
+    };
     "v1.audit.list": {
         parameters: {
             query?: {
@@ -11502,6 +11603,14 @@ export interface operations {
                 event_types?: string[];
                 /** @description Only those that match one of these, where * stands for any characters */
                 event_type_patterns?: string[];
+                /** @description Only those that went to this endpoint: its id */
+                endpoint?: string;
+                /** @description Only those in this state */
+                state?: "delivered" | "pending" | "failed" | "canceled" | "held" | "unmatched";
+                /** @description Only those about this subject: its kind, a colon and its id */
+                subject?: string;
+                /** @description Only those whose payload holds exactly this */
+                text?: string;
             };
             header?: never;
             path?: never;
@@ -11515,7 +11624,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ListOutOrgMessageOut"];
+                    "application/json": components["schemas"]["OrgMessageListOut"];
                 };
             };
             /** @description Unauthorized */

@@ -30,12 +30,13 @@ export function toQuery(f: Filters, now = Date.now()): Query {
   return {
     source: f.source,
     app_id: f.app,
-    endpoint_id: f.endpoint,
+    endpoint: f.endpoint,
     state: f.state,
     event_types: types.filter((t) => !t.includes("*")),
     event_type_patterns: types.filter((t) => t.includes("*")),
     subject,
-    text: subject ? undefined : f.q?.trim(),
+    // One letter would fit nearly everything, and the API refuses it.
+    text: subject || (f.q?.trim().length ?? 0) < 2 ? undefined : f.q?.trim().slice(0, 256),
     after: span ? new Date(now - span[1] * 60_000).toISOString() : f.after,
     before: f.before,
   };

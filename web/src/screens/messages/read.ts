@@ -1,6 +1,6 @@
 // One message with its deliveries, for the dashboard and for a portal, which
 // may ask about its application only.
-import { at, get, type Schemas } from "../../api/client";
+import { at, get, request, type Schemas } from "../../api/client";
 import { whole } from "../../api/pages.svelte";
 
 export type Detail = Schemas["OrgMessageDetailOut"];
@@ -11,13 +11,13 @@ export const read = (id: string) => get<Detail>(at`/api/v1/msg/${id}`, { raw: tr
 
 export async function readOfApp(app: string, id: string): Promise<Detail> {
   const base = at`/api/v1/app/${app}/msg/${id}`;
-  const [m, deliveries, attempts, endpoints] = await Promise.all([
+  const [m, bytes, deliveries, attempts, endpoints] = await Promise.all([
     get<Schemas["MessageOut"]>(base),
+    exactly(`${base}/raw`),
     whole<Schemas["DeliveryOut"]>(`${base}/delivery`),
     whole<Schemas["MessageAttemptOut"]>(at`/api/v1/app/${app}/attempt/msg/${id}`),
     whole<Schemas["EndpointOut"]>(at`/api/v1/app/${app}/endpoint`),
   ]);
-  const raw = m.rawPayload ?? base64(JSON.stringify(m.payload));
   const list = deliveries.map((d): Delivery => {
     const endpoint = endpoints.find((e) => e.id === d.endpointId);
     const log = attempts.filter((a) => a.endpointId === d.endpointId).reverse();
@@ -30,8 +30,8 @@ export async function readOfApp(app: string, id: string): Promise<Detail> {
     };
   });
   return {
-    ...m, rawPayload: raw, contentType: m.contentType ?? "application/json", appId: app, attempts: attempts.length,
-    size: Math.floor((raw.length * 3) / 4), state: worst(list), headers: [], deliveries: list,
+    ...m, ...(bytes ? { rawPayload: base64(bytes) } : {}), contentType: m.contentType ?? "application/json", appId: app, attempts: attempts.length,
+    size: bytes?.length ?? 0, state: worst(list), headers: [], deliveries: list,
   };
 }
 
@@ -41,6 +41,12 @@ function worst(list: Delivery[]): Detail["state"] {
   return "unmatched";
 }
 
-function base64(text: string) {
-  return btoa(Array.from(new TextEncoder().encode(text), (b) => String.fromCharCode(b)).join(""));
+/** The payload byte for byte; undefined when it was deleted. */
+async function exactly(path: string): Promise<Uint8Array | undefined> {
+  const r = await request("GET", path);
+  return r.ok ? new Uint8Array(await r.arrayBuffer()) : undefined;
+}
+
+function base64(bytes: Uint8Array) {
+  return btoa(Array.from(bytes, (b) => String.fromCharCode(b)).join(""));
 }
