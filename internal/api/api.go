@@ -122,6 +122,8 @@ type Runtime interface {
 	// ShownSecret is a secret as its owner may see it: of an asymmetric key the
 	// public half, which is what a receiver needs.
 	ShownSecret(secret hook.Secret) string
+	// Providers are all that are known, by name.
+	Providers() []ProviderDetailOut
 	// TaskAdded wakes who works on tasks.
 	TaskAdded()
 }
@@ -151,7 +153,7 @@ func New(o Options) *API {
 		registerHealth, registerApplications, registerEndpoints, registerEndpointSecrets, registerReplay, registerEventTypes, registerEventTypeImport,
 		registerMessages, registerExpunge, registerAttempts, registerDeliveries, registerSubjects, registerRejected, registerOrgMessages, registerStream,
 		registerIngestSources, registerIngestEndpoints, registerOperational, registerAuthentication, registerTokens, registerOrganization,
-		registerEnvironment, registerStatistics, registerEndpointHealth, registerTasks, registerAlerts, registerSessions, registerUsers, registerAudit, registerOverview, registerRaw,
+		registerEnvironment, registerStatistics, registerEndpointHealth, registerTasks, registerAlerts, registerSessions, registerUsers, registerAudit, registerOverview, registerRaw, registerProviders,
 	} {
 		register(a)
 	}

@@ -23,6 +23,11 @@ type Definition struct {
 	// About says in a sentence or two what it sends; Notes are traps and open questions.
 	About string
 	Notes []string
+	// Kind is what it is for in one word, for example identity; Setup says in steps, in Markdown, where
+	// {url} is to be pasted; Webhooks are those that it has apart from each other. All may be empty.
+	Kind     string
+	Setup    []string
+	Webhooks []Webhook
 
 	// Scheme is how it signs; the zero value when it does not (see Signed).
 	Scheme signature.Scheme

@@ -19,6 +19,10 @@ type document struct {
 	About   string   `yaml:"about"`
 	Notes   []string `yaml:"notes"`
 
+	Kind     string    `yaml:"kind"`
+	Setup    []string  `yaml:"setup"`
+	Webhooks []Webhook `yaml:"webhooks"`
+
 	Scheme           strictyaml.Raw `yaml:"scheme"` // a name, or a whole signature.Scheme
 	AuthClientHeader string         `yaml:"auth_client_header"`
 	SecretHeaders    []string       `yaml:"secret_headers"`
@@ -70,7 +74,7 @@ func compile(raw strictyaml.Raw, set *Set) (*Definition, error) {
 
 func (doc *document) definition() *Definition {
 	d := &Definition{
-		Name: doc.Name, Aliases: doc.Aliases, Title: doc.Title, Docs: doc.Docs, About: doc.About, Notes: doc.Notes,
+		Name: doc.Name, Aliases: doc.Aliases, Title: doc.Title, Docs: doc.Docs, About: doc.About, Notes: doc.Notes, Kind: doc.Kind, Setup: doc.Setup, Webhooks: doc.Webhooks,
 		AuthClientHeader: doc.AuthClientHeader, SecretHeaders: doc.SecretHeaders, Addresses: doc.Addresses, Secret: doc.Secret,
 		Receive: doc.Receive, Send: doc.Send,
 		Primary: doc.Primary, ID: doc.ID, FlowPath: doc.Flow, FormField: doc.FormField,

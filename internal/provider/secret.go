@@ -15,6 +15,8 @@ type SecretRules struct {
 	About string `yaml:"about"`
 	// Forms are what a secret may look like; it must obey one. Without any, every text will do.
 	Forms []SecretForm `yaml:"forms"`
+	// Chosen: whoever sets the URL chooses the secret, so one can be generated. Else the provider issues it.
+	Chosen bool `yaml:"chosen"`
 }
 
 // SecretForm is one form of secrets.
