@@ -1081,6 +1081,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/provider": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the providers that sources can be of */
+        get: operations["v1.provider.list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/provider/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read what is known of a provider, with samples */
+        get: operations["v1.provider.get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rejected": {
         parameters: {
             query?: never;
@@ -3457,6 +3491,109 @@ export interface components {
             colour?: string | null;
             logo?: string | null;
             readOnlyDefault?: boolean;
+        } & {
+            [key: string]: unknown;
+        };
+        ProviderDetailOut: {
+            about: string;
+            /** @description The networks that it publishes to send from */
+            addresses: string[];
+            aliases: string[];
+            /** @description The URL of its own documentation */
+            docs: string;
+            eventTypes: components["schemas"]["ProviderTypeOut"][];
+            /** @description What it is for, in one word: identity, payments, meetings, code, generic; empty when it does not say */
+            kind: string;
+            name: string;
+            /** @description Traps and open questions, in Markdown */
+            notes: string[];
+            primarySubject: string;
+            /** @description What a test event can be made of */
+            sampleNames: string[];
+            samples: components["schemas"]["ProviderSampleOut"][];
+            /** @description The name of its signature scheme */
+            scheme: string;
+            secret: components["schemas"]["ProviderSecretOut"];
+            /** @description Steps in Markdown; {url} stands for the source's URL */
+            setup: string[];
+            /** @description Whether its requests can be verified */
+            signed: boolean;
+            /** @description The kinds of subjects that its events name */
+            subjects: string[];
+            title: string;
+            /** @description Those that it has apart from each other */
+            webhooks: components["schemas"]["ProviderWebhookOut"][];
+        } & {
+            [key: string]: unknown;
+        };
+        ProviderOut: {
+            about: string;
+            /** @description The networks that it publishes to send from */
+            addresses: string[];
+            aliases: string[];
+            /** @description The URL of its own documentation */
+            docs: string;
+            eventTypes: components["schemas"]["ProviderTypeOut"][];
+            /** @description What it is for, in one word: identity, payments, meetings, code, generic; empty when it does not say */
+            kind: string;
+            name: string;
+            /** @description Traps and open questions, in Markdown */
+            notes: string[];
+            primarySubject: string;
+            /** @description What a test event can be made of */
+            sampleNames: string[];
+            /** @description The name of its signature scheme */
+            scheme: string;
+            secret: components["schemas"]["ProviderSecretOut"];
+            /** @description Steps in Markdown; {url} stands for the source's URL */
+            setup: string[];
+            /** @description Whether its requests can be verified */
+            signed: boolean;
+            /** @description The kinds of subjects that its events name */
+            subjects: string[];
+            title: string;
+            /** @description Those that it has apart from each other */
+            webhooks: components["schemas"]["ProviderWebhookOut"][];
+        } & {
+            [key: string]: unknown;
+        };
+        ProviderSampleOut: {
+            body: string;
+            eventType: string;
+            name: string;
+        } & {
+            [key: string]: unknown;
+        };
+        ProviderSecretOut: {
+            about: string;
+            /** @description Whoever sets the URL chooses the secret, so one can be made; else the provider issues it */
+            generate: boolean;
+            needed: boolean;
+            /** @description A regular expression as JavaScript has it; empty when every text will do */
+            pattern: string;
+            /** @description In words */
+            rules: string;
+        } & {
+            [key: string]: unknown;
+        };
+        ProviderTypeOut: {
+            about: string;
+            /** @description No other type of its family follows in the ordinary course of things */
+            final: boolean;
+            name: string;
+        } & {
+            [key: string]: unknown;
+        };
+        ProviderWebhookOut: {
+            about: string;
+            /** @description Patterns with * */
+            eventTypes: string[];
+            name: string;
+        } & {
+            [key: string]: unknown;
+        };
+        ProvidersOut: {
+            data: components["schemas"]["ProviderOut"][];
         } & {
             [key: string]: unknown;
         };
@@ -12912,6 +13049,156 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OverviewOut"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+            /** @description Method Not Allowed */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+        };
+    };
+    "v1.provider.list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProvidersOut"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+            /** @description Method Not Allowed */
+            405: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPErrorOut"];
+                };
+            };
+        };
+    };
+    "v1.provider.get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderDetailOut"];
                 };
             };
             /** @description Unauthorized */

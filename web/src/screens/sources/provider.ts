@@ -1,29 +1,12 @@
 // What is known of providers, and secrets made by their rules.
-import { at, get } from "../../api/client";
-import { whole } from "../../api/pages.svelte";
+import { at, get, type Schemas } from "../../api/client";
 
-export interface Sample {
-  name: string;
-  eventType: string;
-  body: string;
-}
-export interface Provider {
-  name: string;
-  title: string;
-  kind?: string;
-  about?: string;
-  docs?: string;
-  scheme: string;
-  primarySubject?: string;
-  secret: { rules: string; pattern?: string; generate: boolean };
-  setup: string[];
-  webhooks: string[];
-  eventTypes: string[];
-  samples: Sample[];
-}
+export type Provider = Schemas["ProviderOut"];
+/** With its samples. */
+export type ProviderDetail = Schemas["ProviderDetailOut"];
 
-export const listProviders = () => whole<Provider>("/api/v1/provider");
-export const readProvider = (name: string) => get<Provider>(at`/api/v1/provider/${name}`);
+export const listProviders = async (): Promise<Provider[]> => (await get<Schemas["ProvidersOut"]>("/api/v1/provider")).data;
+export const readProvider = (name: string) => get<ProviderDetail>(at`/api/v1/provider/${name}`);
 
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
