@@ -122,6 +122,11 @@ type Runtime interface {
 	// ShownSecret is a secret as its owner may see it: of an asymmetric key the
 	// public half, which is what a receiver needs.
 	ShownSecret(secret hook.Secret) string
+	// NewSourceSecret makes a secret for a provider, where whoever sets the URL chooses it.
+	NewSourceSecret(provider string) (hook.Secret, error)
+	// TestEvent takes a sample of a source's provider in, signed as the provider would.
+	// CodeInvalid when there is no such sample.
+	TestEvent(ctx context.Context, x hook.Source, sample string) (TestEvent, error)
 	// Providers are all that are known, by name.
 	Providers() []ProviderDetailOut
 	// TaskAdded wakes who works on tasks.
@@ -153,7 +158,7 @@ func New(o Options) *API {
 		registerHealth, registerApplications, registerEndpoints, registerEndpointSecrets, registerReplay, registerEventTypes, registerEventTypeImport,
 		registerMessages, registerExpunge, registerAttempts, registerDeliveries, registerSubjects, registerRejected, registerOrgMessages, registerStream,
 		registerIngestSources, registerIngestEndpoints, registerOperational, registerAuthentication, registerTokens, registerOrganization,
-		registerEnvironment, registerStatistics, registerEndpointHealth, registerTasks, registerAlerts, registerSessions, registerUsers, registerAudit, registerOverview, registerRaw, registerProviders,
+		registerEnvironment, registerStatistics, registerEndpointHealth, registerTasks, registerAlerts, registerSessions, registerUsers, registerAudit, registerOverview, registerRaw, registerProviders, registerSourceStatus, registerTestEvents,
 	} {
 		register(a)
 	}

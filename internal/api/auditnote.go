@@ -67,7 +67,7 @@ func (a *API) actor(c *Caller) hook.Actor {
 // paramKinds are what the parameters of paths name.
 var paramKinds = map[string]string{
 	"app_id": "application", "endpoint_id": "endpoint", "source_id": "source", "msg_id": "message", "event_type_name": "event-type", "token_id": "token",
-	"task_id": "background-task", "delivery_id": "delivery", "attempt_id": "attempt", "rejected_id": "rejected", "user_id": "user",
+	"task_id": "background-task", "delivery_id": "delivery", "attempt_id": "attempt", "rejected_id": "rejected", "user_id": "user", "secret_id": "secret",
 }
 
 // kindPrefixes are how the ids of kinds begin that may be named by a uid.

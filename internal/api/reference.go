@@ -153,6 +153,7 @@ func sectionsOf() []referenceSection {
 		{ID: "authentication.session", Title: "Sessions", About: "Signing in, with a cookie that counts for the dashboard's own pages only."},
 		{ID: "overview", Title: "Overview", About: "What happened, and what is the matter now."},
 		{ID: "provider", Title: "Providers", About: "What is known of those who send to sources."},
+		{ID: "ingest.source.secret", Title: "Secrets of sources", About: "Several may be valid at once, while one is rotated."},
 		{ID: "audit", Title: "Audit log", About: "Who changed what, when and from where."},
 		{ID: "organization", Title: "Organization", About: "All applications together: settings and messages."},
 		{ID: "environment", Title: "Environment", About: "Event types and settings as one document."},

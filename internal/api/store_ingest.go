@@ -16,6 +16,8 @@ type ingestStore interface {
 	SourceByUID(ctx context.Context, org hook.Key, uid string) (hook.Source, error)
 	ListSources(ctx context.Context, org hook.Key, page hook.Page) ([]hook.Source, error)
 	UpdateSource(ctx context.Context, x hook.Source, secrets hook.SecretChange) (hook.Source, error)
+	// ExpireSecret refuses, with CodeConflict, to let the last one end.
+	ExpireSecret(ctx context.Context, org, source, id hook.Key, now, at time.Time) error
 	DeleteSource(ctx context.Context, org, id hook.Key, now time.Time) error
 	// RotateSourceToken gives a source another URL; the old one stays valid for a while.
 	RotateSourceToken(ctx context.Context, org, id hook.Key, now time.Time) (hook.Source, error)

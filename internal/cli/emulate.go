@@ -51,7 +51,7 @@ func (e *emulation) event(number int) (*emulated, error) {
 		v.header = http.Header{}
 	}
 	if !e.same {
-		v.body = freshIDs(v.body, e.ids)
+		v.body = provider.FreshIDs(v.body, e.ids)
 	}
 	inHeader := e.addIDs(v)
 	if !e.same && !inHeader && len(e.ids) == 0 {
@@ -77,14 +77,14 @@ func (e *emulation) addIDs(v *emulated) bool {
 	signed := e.provider.Scheme.IDHeader
 	if signed != "" {
 		if v.signedID = e.header.Get(signed); v.signedID == "" {
-			v.signedID = headerID(messageForm, v.body, e.same)
+			v.signedID = provider.HeaderID(provider.MessageForm, v.body, e.same)
 		}
 		v.header.Set(signed, v.signedID)
 		return true
 	}
 	for _, place := range e.provider.ID {
 		if place.Header != "" {
-			v.header.Set(place.Header, headerID("", v.body, e.same))
+			v.header.Set(place.Header, provider.HeaderID("", v.body, e.same))
 			return true
 		}
 	}

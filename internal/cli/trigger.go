@@ -101,7 +101,7 @@ func (p *program) trigger(ctx context.Context, f *triggerFlags, eventType string
 			return usage("--set: %w", err)
 		}
 	}
-	e.ids = generatedIDs(d, sample)
+	e.ids = d.GeneratedIDs(sample)
 	if _, err := e.event(1); err != nil && f.count > 1 {
 		return usage("--count %d: %w; use --same to send it several times as it is", f.count, err)
 	}

@@ -99,6 +99,7 @@ const (
 	KindTask         Kind = "qtask_"
 	KindUser         Kind = "user_"
 	KindAudit        Kind = "audit_"
+	KindSecret       Kind = "sec_"
 )
 
 // IDs turns keys into public ids and back. A public id is its kind's prefix and

@@ -31,6 +31,8 @@ type SecretChange struct {
 	Fresh Secret
 	Grace time.Duration
 	At    time.Time
+	// Keep leaves those that are live as they are, whatever Grace is.
+	Keep bool
 }
 
 // LiveSecret is a secret of an endpoint or source with its place in a rotation.

@@ -137,8 +137,8 @@ func (h *Handler) lookup(ctx context.Context, token string) (*Source, error) {
 	return h.o.Lookup(ctx, token)
 }
 
-// receive reads, verifies, classifies and keeps one request.
-func (h *Handler) receive(w http.ResponseWriter, r *http.Request, s *Source, now time.Time) (a answer, event hook.Event, size int) {
+// receive reads, verifies, classifies and keeps one request. marks are kept with its headers.
+func (h *Handler) receive(w http.ResponseWriter, r *http.Request, s *Source, now time.Time, marks ...hook.Header) (a answer, event hook.Event, size int) {
 	room := room{memory: h.memory}
 	defer room.free()
 	body, bad := readBody(w, r, s.MaxBody, &room)
@@ -152,7 +152,7 @@ func (h *Handler) receive(w http.ResponseWriter, r *http.Request, s *Source, now
 	}
 	receipt, err := h.o.Pipeline.Accept(r.Context(), hook.Incoming{
 		Org: s.Org, App: s.App, Event: event, ReceivedAt: now,
-		Headers: s.headers.forward(r.Header), Body: body, Redeliver: s.Redeliver,
+		Headers: append(s.headers.forward(r.Header), marks...), Body: body, Redeliver: s.Redeliver,
 	})
 	if err != nil {
 		return answer{status: http.StatusServiceUnavailable, outcome: NotKept, detail: "the webhook could not be kept; try again", err: err}, event, len(body)

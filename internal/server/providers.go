@@ -2,6 +2,7 @@ package server
 
 import (
 	"github.com/sigpost/sigpost/internal/api"
+	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/internal/provider"
 )
 
@@ -47,4 +48,17 @@ func some[T any](list []T) []T {
 		return []T{}
 	}
 	return list
+}
+
+// NewSourceSecret answers the API: a secret by the provider's rules, where one may be chosen.
+func (s *Server) NewSourceSecret(name string) (hook.Secret, error) {
+	d, err := s.builder.Load().providers.Lookup(name)
+	if err != nil {
+		return "", err
+	}
+	if !d.Secret.Chosen {
+		return "", hook.Errorf(hook.CodeInvalid, "is missing: %s issues it; %s", d.Title, d.Secret.About)
+	}
+	secret, err := d.GenerateSecret()
+	return hook.Secret(secret), err
 }

@@ -114,14 +114,47 @@ func (s *Store) changeSecrets(ctx context.Context, tx *sql.Conn, org, owner hook
 	if err := tx.QueryRowContext(ctx, count, owner, ms(c.At)).Scan(&live); err != nil {
 		return err
 	}
-	if c.Grace > 0 && live >= mostSecrets {
+	if (c.Keep || c.Grace > 0) && live >= mostSecrets {
 		return hook.Errorf(hook.CodeInvalid, "%d secrets are valid at once already, the most there may be; wait until one expires, or rotate without a grace period", live)
 	}
 	const expire = "UPDATE secrets SET expires_at = ?1 WHERE owner_id = ?2 AND (expires_at IS NULL OR expires_at > ?1)"
-	if _, err := tx.ExecContext(ctx, expire, ms(c.At.Add(c.Grace)), owner); err != nil {
-		return err
+	if !c.Keep {
+		if _, err := tx.ExecContext(ctx, expire, ms(c.At.Add(c.Grace)), owner); err != nil {
+			return err
+		}
 	}
 	return s.addSecret(ctx, tx, org, owner, c.Fresh, c.At)
+}
+
+// ExpireSecret lets one of the secrets of a source end at a time, unless it ends before.
+// CodeConflict when no other would be valid then: nothing could be verified any more.
+func (s *Store) ExpireSecret(ctx context.Context, org, source, id hook.Key, now, at time.Time) error {
+	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
+		if _, err := s.ownSource(ctx, tx, org, source); err != nil {
+			return err
+		}
+		const live = "SELECT 1 FROM secrets WHERE owner_id = ? AND (expires_at IS NULL OR expires_at > ?) AND id "
+		there, err := exists(ctx, tx, live+"= ?", source, ms(now), id)
+		if err != nil {
+			return err
+		}
+		if !there {
+			return s.missing("valid secret", hook.KindSecret, id)
+		}
+		others, err := exists(ctx, tx, live+"<> ?", source, ms(at), id)
+		if err != nil {
+			return err
+		}
+		if !others {
+			return hook.Errorf(hook.CodeConflict, "no other secret would be valid then, so nothing could be verified; add one first")
+		}
+		_, err = tx.ExecContext(ctx, "UPDATE secrets SET expires_at = ? WHERE id = ? AND (expires_at IS NULL OR expires_at > ?)", ms(at), id, ms(at))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("expire secret: %w", err)
+	}
+	return nil
 }
 
 // addSecrets adds secrets of which the first is the newest.
