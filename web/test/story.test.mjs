@@ -98,7 +98,8 @@ test("everything about a person is found by the person", async () => {
 
 test("a test event of the provider takes the same way", async () => {
   await page.goto(`${server.url}/#/sources`);
-  await page.getByRole("link", { name: "veriff-prod" }).click();
+  await page.locator("h1", { hasText: "Sources" }).waitFor();
+  await page.getByRole("link", { name: "veriff-prod", exact: true }).click();
   await page.getByRole("button", { name: "Send a test event" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Send", exact: true }).click();
   await page.getByRole("link", { name: "Open the message" }).click();

@@ -1,11 +1,10 @@
 // Why requests are rejected, in words.
 const words: Record<string, string> = {
   mismatch: "The signature does not match",
-  missing: "There is no signature",
-  malformed: "The signature cannot be read",
-  stale: "Its time is too old or too new",
-  expired: "Its time is too old or too new",
+  missing_header: "There is no signature",
+  malformed_header: "The signature cannot be read",
   timestamp: "Its time is too old or too new",
-  no_secret: "The source has no secret",
+  auth_client: "It comes from another account",
+  flow_id: "It comes from another flow",
 };
 export const inWords = (reason: string) => words[reason] ?? reason.replaceAll("_", " ").replace(/^./, (c) => c.toUpperCase());

@@ -1,1 +1,0 @@
-var e={mismatch:`The signature does not match`,missing:`There is no signature`,malformed:`The signature cannot be read`,stale:`Its time is too old or too new`,expired:`Its time is too old or too new`,timestamp:`Its time is too old or too new`,no_secret:`The source has no secret`},t=t=>e[t]??t.replaceAll(`_`,` `).replace(/^./,e=>e.toUpperCase());export{t};
