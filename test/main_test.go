@@ -91,6 +91,14 @@ func (s *safeBuffer) String() string {
 // serve starts the binary on a configuration and waits until it answers.
 func serve(t *testing.T, config string, env ...string) *process {
 	t.Helper()
+	p := launch(t, config, env...)
+	p.ready()
+	return p
+}
+
+// launch starts the binary on a configuration.
+func launch(t *testing.T, config string, env ...string) *process {
+	t.Helper()
 	p := &process{t: t, cmd: exec.Command(binary, "serve", "--config", config), log: &safeBuffer{}, done: make(chan error, 1)}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stderr = p.log
@@ -109,7 +117,6 @@ func serve(t *testing.T, config string, env ...string) *process {
 			p.url = "http://" + strings.TrimSpace(address)
 		}
 	}
-	p.ready()
 	return p
 }
 
@@ -233,6 +240,26 @@ func post(client *http.Client, url string, body []byte, signature string) (statu
 		return res.StatusCode, "", fmt.Errorf("answer %q: %w", raw, err)
 	}
 	return res.StatusCode, answer.ID, nil
+}
+
+// call makes a request of the API and returns what was answered.
+func call(client *http.Client, url, token, method, path, body string, header ...string) (status int, answer []byte, err error) {
+	req, err := http.NewRequest(method, url+path, strings.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer res.Body.Close()
+	answer, err = io.ReadAll(res.Body)
+	return res.StatusCode, answer, err
 }
 
 func sign(body []byte) string {
