@@ -32,6 +32,7 @@ type rig struct {
 	store    *store.Store
 	dispatch *dispatch.Dispatcher
 	pipeline *pipeline.Pipeline
+	app      hook.Key // whose messages they are
 	stop     func()
 	ended    chan struct{}
 }
@@ -66,7 +67,7 @@ func startOn(t *testing.T, dir string, wrap func(dispatch.Store) dispatch.Store,
 	if wrap != nil {
 		seen = wrap(s)
 	}
-	r := &rig{t: t, store: s, ended: make(chan struct{})}
+	r := &rig{t: t, store: s, app: app, ended: make(chan struct{})}
 	o.Store, o.Log, o.Observe = seen, quiet, func(*dispatch.Target, *hook.Message, *hook.Record) {}
 	r.dispatch = dispatch.New(o)
 	r.pipeline = pipeline.New(s, r.dispatch, func(*hook.Message) {})
@@ -121,7 +122,7 @@ func (r *rig) accept() *hook.Message {
 
 func (r *rig) acceptType(eventType string) hook.Key {
 	r.t.Helper()
-	receipt, err := r.pipeline.Accept(ctx, hook.Incoming{Org: store.DefaultOrg, App: app, Event: hook.Event{Type: eventType, DedupeKey: "id:" + rand.Text()}, ReceivedAt: time.Now(), Body: []byte("{}")})
+	receipt, err := r.pipeline.Accept(ctx, hook.Incoming{Org: store.DefaultOrg, App: r.app, Event: hook.Event{Type: eventType, DedupeKey: "id:" + rand.Text()}, ReceivedAt: time.Now(), Body: []byte("{}")})
 	if err != nil {
 		r.t.Fatal(err)
 	}
