@@ -1,7 +1,6 @@
 package test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -103,23 +102,13 @@ func (c *cluster) ask(node int, method, path, body string, header ...string) (in
 
 // try is ask for requests that may fail.
 func (c *cluster) try(node int, method, path, body string, header ...string) (int, map[string]any, error) {
-	req, err := http.NewRequest(method, c.nodes[node].url+path, bytes.NewReader([]byte(body)))
+	status, raw, err := call(http.DefaultClient, c.nodes[node].url, c.token(), method, path, body, header...)
 	if err != nil {
 		return 0, nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+c.token())
-	req.Header.Set("Content-Type", "application/json")
-	for i := 0; i+1 < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer res.Body.Close()
 	answer := map[string]any{}
-	json.NewDecoder(res.Body).Decode(&answer)
-	return res.StatusCode, answer, nil
+	json.Unmarshal(raw, &answer)
+	return status, answer, nil
 }
 
 // load posts to the nodes in turn until stop is closed, and notes what was
