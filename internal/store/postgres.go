@@ -23,10 +23,10 @@ var postgresMigrations embed.FS
 const (
 	// oldestPostgres is the first version with all that the statements need.
 	oldestPostgres = 150_000
-	// readers and writers bound the connections of one node. Of the writers one is
-	// the writer's own; the others claim, beat and make partitions.
+	// readers and writers bound the connections of one node, besides the one that
+	// writes batches: readers are for lists, writers claim, beat and make partitions.
 	readers = 8
-	writers = 4
+	writers = 3
 	// openLock is the advisory lock under which nodes open the store one after
 	// another: "sigpost" in ASCII.
 	openLock = 0x73_69_67_70_6f_73_74
@@ -39,8 +39,10 @@ const (
 // postgres is what a store has only on PostgreSQL.
 type postgres struct {
 	config *pgx.ConnConfig
-	age    time.Duration // how long after its last beat an incarnation is alive
-	node   atomic.Int32
+	// batches has the one connection of the writer.
+	batches *sql.DB
+	age     time.Duration // how long after its last beat an incarnation is alive
+	node    atomic.Int32
 	// doubt says that a connection was lost while something was being held for
 	// this incarnation: it may hold deliveries that nobody has in memory.
 	doubt atomic.Bool
@@ -54,19 +56,16 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, hook.Errorf(hook.CodeInvalid, "read database URL: %w; write it as postgres://user:password@host:5432/database", err)
 	}
-	for name, value := range sessionSettings() {
-		if _, set := config.RuntimeParams[name]; !set {
-			config.RuntimeParams[name] = value
-		}
-	}
-	config.RuntimeParams["application_name"] = applicationName // settledEnd looks for it
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 5 * time.Second
 	}
-	s := &Store{seal: o.Seal, pg: &postgres{config: config, age: aliveFor, log: o.Log}}
+	batching, reading := config.Copy(), config.Copy()
+	set(config, sessionSettings())
+	set(batching, batchSettings(), sessionSettings())
+	set(reading, sessionSettings())
+	reading.RuntimeParams["enable_hashjoin"] = "off" // lists look rows up one by one: a join that reads a whole table first is never right
 	known := &translations{}
-	reading := config.Copy() // lists look rows up one by one: a join that reads a whole table first is never right
-	reading.RuntimeParams["enable_hashjoin"] = "off"
+	s := &Store{seal: o.Seal, pg: &postgres{config: config, batches: openPool(batching, known, 1), age: aliveFor, log: o.Log}}
 	s.read, s.write = openPool(reading, known, readers), openPool(config, known, writers)
 	if err := s.openAlone(ctx, o); err != nil {
 		s.closeFiles()
@@ -76,6 +75,19 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		return nil, hook.Errorf(hook.CodeUnavailable, "open database %s on %s: %w; see that it is there and that this user may connect and create tables", config.Database, config.Host, err)
 	}
 	return s, nil
+}
+
+// set gives the sessions of config what they do not have yet: what stands in the URL, or
+// in earlier settings, counts.
+func set(config *pgx.ConnConfig, settings ...map[string]string) {
+	for _, s := range settings {
+		for name, value := range s {
+			if _, there := config.RuntimeParams[name]; !there {
+				config.RuntimeParams[name] = value
+			}
+		}
+	}
+	config.RuntimeParams["application_name"] = applicationName // settledEnd looks for it
 }
 
 // openAlone opens the store while no other node does.
@@ -134,7 +146,7 @@ func (s *Store) closePostgres() error {
 	if s.writer != nil {
 		errs = append(errs, s.leave(ctx), s.writer.pg.close())
 	}
-	return errors.Join(append(errs, s.read.Close(), s.write.Close())...)
+	return errors.Join(append(errs, s.read.Close(), s.write.Close(), s.pg.batches.Close())...)
 }
 
 // snapshot are the options of a transaction that sees one state of the store.
