@@ -26,6 +26,7 @@ type database struct {
 	name   string
 	url    string
 	next   uint64 // number of the first event that it does not know
+	size   int64  // bytes, when it was stocked
 }
 
 // onPostgres is a measurement that is passed over, with a word, where there is no PostgreSQL.
@@ -104,6 +105,9 @@ func (b *bench) stocked(ctx context.Context) (*database, error) {
 	// As after a day of them: autovacuum does not find them all new at once.
 	if err := d.server.Exec(ctx, d.name, "VACUUM (ANALYZE)"); err != nil {
 		return nil, fmt.Errorf("vacuum the database: %w", err)
+	}
+	if d.size, err = d.server.Size(ctx, d.name); err != nil {
+		return nil, err
 	}
 	if err := d.server.Checkpoint(ctx); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/sigpost/sigpost/bench/internal/report"
 )
@@ -12,6 +13,8 @@ const (
 	// write-ahead log: with a million, 50,000.
 	logShare = 20
 	logGoal  = 8 // KiB an event
+	// logLimit ends a run that is slow; it is not a matter of speed.
+	logLimit = 3 * time.Minute
 )
 
 // log says how much PostgreSQL writes into its log for an event: after a checkpoint, when
@@ -23,6 +26,7 @@ func (b *bench) log(ctx context.Context) error {
 		return err
 	}
 	group := b.stockGroup("write-ahead log")
+	b.report.Add(group, "size of the database", report.KiB, nil, "an event before", float64(on.size)/1024/float64(b.opt.messages))
 	for _, part := range []struct {
 		when        string
 		compression string
@@ -45,7 +49,7 @@ func (b *bench) log(ctx context.Context) error {
 				return err
 			}
 		}
-		f, err := b.shared(ctx, on, 1, b.opt.messages/logShare, 10*b.opt.seconds)
+		f, err := b.shared(ctx, on, 1, b.opt.messages/logShare, logLimit)
 		if err != nil {
 			return err
 		}
@@ -71,12 +75,12 @@ func (b *bench) reportLog(ctx context.Context, group, when string, goal *report.
 	if goal == nil {
 		return nil
 	}
-	b.report.Add(group, when+", updates of deliveries that are HOT", report.Percent, nil, fmt.Sprintf("of %d", f.database.Updates),
-		100*float64(f.database.Hot)/float64(max(1, f.database.Updates)))
 	for _, k := range kinds {
 		if share := perEvent(k.Bytes); share >= 0.05 {
 			b.report.Add(group, when+", "+k.Name, report.KiB, nil, "without whole pages", share)
 		}
 	}
+	b.report.Add(group, when+", updates of deliveries that are HOT", report.Percent, nil, fmt.Sprintf("of %d", f.database.Updates),
+		100*float64(f.database.Hot)/float64(max(1, f.database.Updates)))
 	return nil
 }

@@ -100,13 +100,14 @@ type Kind struct {
 	Images int64  // bytes of whole pages
 }
 
-// Kinds divides the log between two positions (Cost.Log), the largest part first.
+// Kinds divides the log between two positions (Cost.Log), the largest part first. The very
+// end may not be on disk yet, and is then left out.
 func (s *Server) Kinds(ctx context.Context, from, to int64) ([]Kind, error) {
 	if _, err := s.admin.Exec(ctx, "CREATE EXTENSION IF NOT EXISTS pg_walinspect"); err != nil {
 		return nil, fmt.Errorf("look into the write-ahead log: %w", err)
 	}
 	const q = `SELECT "resource_manager/record_type", record_size::bigint, fpi_size::bigint
-		FROM pg_get_wal_stats('0/0'::pg_lsn + $1::numeric, '0/0'::pg_lsn + $2::numeric) WHERE combined_size > 0 ORDER BY combined_size DESC`
+		FROM pg_get_wal_stats('0/0'::pg_lsn + $1::numeric, least('0/0'::pg_lsn + $2::numeric, pg_current_wal_flush_lsn())) WHERE combined_size > 0 ORDER BY combined_size DESC`
 	rows, err := s.admin.Query(ctx, q, from, to)
 	if err != nil {
 		return nil, fmt.Errorf("look into the write-ahead log: %w", err)

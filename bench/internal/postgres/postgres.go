@@ -120,6 +120,14 @@ func (s *Server) in(ctx context.Context, database string, f func(c *pgx.Conn) er
 	return f(conn)
 }
 
+// Size is how large a database is on disk, in bytes.
+func (s *Server) Size(ctx context.Context, database string) (bytes int64, err error) {
+	if err = s.admin.QueryRow(ctx, "SELECT pg_database_size($1)", database).Scan(&bytes); err != nil {
+		err = fmt.Errorf("see how large %s is: %w", database, err)
+	}
+	return bytes, err
+}
+
 // Version is PostgreSQL's, for the report.
 func (s *Server) Version(ctx context.Context) (v string, err error) {
 	err = s.admin.QueryRow(ctx, "SHOW server_version").Scan(&v)
