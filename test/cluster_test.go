@@ -181,6 +181,27 @@ func (c *cluster) post(l *ledger, node int, name string) bool {
 // via says whether an event was posted to a node.
 func via(node int, body string) bool { return strings.Contains(body, fmt.Sprintf(`"via-%d"`, node)) }
 
+// route waits until every node makes deliveries of what is posted to a path: an endpoint that was
+// made a moment ago may be known on one node only.
+func (c *cluster) route(path string) {
+	c.t.Helper()
+	for i := range c.nodes {
+		for end := time.Now().Add(patience); ; <-time.After(50 * time.Millisecond) {
+			status, m := c.ask(i, "POST", path, fmt.Sprintf(`{"eventType":"warm","payload":{"key":"warm-%d-%d"}}`, i, time.Now().UnixNano()))
+			if status != http.StatusAccepted {
+				c.t.Fatalf("post to node %d: %d %v", i, status, m)
+			}
+			_, list := c.ask(i, "GET", fmt.Sprintf("%s/%s/delivery", path, m["id"]), "")
+			if all, _ := list["data"].([]any); len(all) > 0 {
+				break
+			}
+			if time.Now().After(end) {
+				c.t.Fatalf("node %d knows no endpoint for %s", i, path)
+			}
+		}
+	}
+}
+
 // arrived waits until everything that was promised has arrived.
 func (c *cluster) arrived(l *ledger, within time.Duration) {
 	c.t.Helper()

@@ -249,6 +249,7 @@ func TestKeysAreLinearizableOnTwoNodes(t *testing.T) {
 	if status, got := nodes.ask(0, "POST", "/api/v1/app/a/endpoint", `{"url":"`+receiver.URL+`"}`); status != http.StatusCreated {
 		t.Fatalf("%d %v", status, got)
 	}
+	nodes.route("/api/v1/app/a/msg")
 	c := &crowd{t: t, begun: time.Now(), token: nodes.token(), l: l}
 	for _, p := range nodes.nodes {
 		c.urls = append(c.urls, p.url)
