@@ -1,6 +1,6 @@
 //go:build unix
 
-package pgtest
+package pgserver
 
 import (
 	"fmt"
@@ -11,9 +11,9 @@ import (
 	"syscall"
 )
 
-// asAnother lets cmd run as another user when we are root, for PostgreSQL does not
+// AsAnother lets cmd run as another user when we are root, for PostgreSQL does not
 // run as root, and gives that user the directory.
-func asAnother(cmd *exec.Cmd, dir string) error {
+func AsAnother(cmd *exec.Cmd, dir string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
