@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 // Tests may import any.
 var homes = map[string][]string{
 	"modernc.org/sqlite":                  {"internal/store"},
-	"github.com/jackc/pgx/v5":             {"internal/store"},
+	"github.com/jackc/pgx/v5":             {"internal/store", "bench"},
 	"github.com/pressly/goose/v3":         {"internal/store"},
 	"github.com/gofrs/flock":              {"internal/store"},
 	"github.com/FastFilter/xorfilter":     {"internal/store"},

@@ -82,7 +82,7 @@ func (b *bench) messages() *event.Book {
 
 // load are the options of the generator for a running system and what it is to do.
 func (b *bench) load(ctx context.Context, s *system, t task) (load.Options, error) {
-	opt := load.Options{Addr: s.addr, Path: "/in/bench", Book: b.book, Connections: connections, Zero: b.zero}
+	opt := load.Options{Addrs: []string{s.addr}, Path: "/in/bench", Book: b.book, Connections: connections, Zero: b.zero}
 	if !t.messages {
 		return opt, nil
 	}
@@ -102,7 +102,7 @@ func (b *bench) load(ctx context.Context, s *system, t task) (load.Options, erro
 // bare-fsync, which gets the same bytes.
 func (b *bench) api(ctx context.Context) error {
 	tasks := map[string]task{"bare-fsync": {messages: true}, "sigpost": {messages: true}}
-	all, err := b.inTurn(ctx, "api", tasks, "bare-fsync", "sigpost")
+	all, err := b.alone(ctx, "api", tasks, "bare-fsync", "sigpost")
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,9 @@ import (
 
 	"github.com/sigpost/sigpost/bench/internal/event"
 	"github.com/sigpost/sigpost/bench/internal/machine"
+	"github.com/sigpost/sigpost/bench/internal/postgres"
 	"github.com/sigpost/sigpost/bench/internal/report"
+	"github.com/sigpost/sigpost/internal/seal"
 )
 
 const (
@@ -44,6 +46,12 @@ func plan() []measurement {
 		{"silent", (*bench).silent},
 		{"lists", (*bench).lists},
 		{"idle", (*bench).idle},
+		onPostgres("postgres", (*bench).oneNode),
+		onPostgres("postgres-nodes", (*bench).twoNodes),
+		onPostgres("postgres-log", (*bench).log),
+		onPostgres("postgres-fresh", (*bench).fresh),
+		onPostgres("postgres-claims", (*bench).claims),
+		onPostgres("postgres-design", (*bench).designs),
 	}
 }
 
@@ -77,11 +85,17 @@ type bench struct {
 	sigpost  string    // the program under test; built when it is first needed
 	secret   string    // of incoming requests, and of the API's tokens
 	signing  string    // of outgoing requests
+	master   string    // key of nodes that share a database
 	token    string    // of the API
 	book     *event.Book
 	report   report.Report
 
 	messageBook *event.Book // see messages
+
+	available func() error     // whether PostgreSQL can be measured
+	pg        *postgres.Server // see postgresServer
+	databases int              // that were made on it
+	stock     *database        // see stocked
 }
 
 // newBench prepares: the directory, the secrets, the signatures.
@@ -105,8 +119,8 @@ func newBench(opt options, progress io.Writer) (*bench, error) {
 		opt: opt, progress: progress, zero: time.Now(), dir: dir, self: self, sigpost: opt.binary,
 		secret:  secret,
 		token:   token(secret, organization, time.Now()),
-		signing: "whsec_" + base64.StdEncoding.EncodeToString(key),
-		book:    event.NewBook(secret, int(events)),
+		signing: "whsec_" + base64.StdEncoding.EncodeToString(key), master: seal.NewKey(),
+		book: event.NewBook(secret, int(events)), available: postgres.Available,
 		report: report.Report{
 			Date: time.Now().Truncate(time.Second), Machine: machine.Look(dir),
 			Plan: fmt.Sprintf("%d connections, bodies of %d bytes; %d runs of %s each in turn, figures are medians; fixed rates for %s",
@@ -116,7 +130,13 @@ func newBench(opt options, progress io.Writer) (*bench, error) {
 }
 
 // close removes the data.
-func (b *bench) close() error { return os.RemoveAll(b.dir) }
+func (b *bench) close() error {
+	var err error
+	if b.pg != nil {
+		err = b.pg.Close()
+	}
+	return errors.Join(err, os.RemoveAll(b.dir))
+}
 
 // say tells whoever waits what is going on.
 func (b *bench) say(format string, args ...any) {

@@ -21,16 +21,20 @@ import (
 	"github.com/sigpost/sigpost/bench/internal/load"
 	"github.com/sigpost/sigpost/bench/internal/report"
 	"github.com/sigpost/sigpost/bench/internal/sink"
+	"github.com/sigpost/sigpost/internal/cli"
 )
 
 // TestMain lets the test binary play the children: the baselines, and a Sigpost that
-// acknowledges everything and delivers nothing.
+// acknowledges everything and delivers nothing; on PostgreSQL it is the real one.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && (os.Args[1] == "role" || os.Args[1] == "fill") {
 		main()
 		return
 	}
 	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		if text, _ := os.ReadFile(os.Args[3]); strings.Contains(string(text), "\ndatabase_url: ") {
+			os.Exit(cli.Run(context.Background(), "test", os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.LookupEnv))
+		}
 		forget(os.Args[3])
 		return
 	}
@@ -66,10 +70,14 @@ func forget(path string) {
 // small is a bench that is done in no time.
 func small(t *testing.T) *bench {
 	t.Helper()
-	dir := t.TempDir()
+	return smallIn(t, t.TempDir())
+}
+
+func smallIn(t *testing.T, dir string) *bench {
+	t.Helper()
 	b, err := newBench(options{
 		seconds: 100 * time.Millisecond, steady: 200 * time.Millisecond, patience: 10 * time.Second,
-		idle: time.Millisecond, pairs: 1, dir: dir, binary: os.Args[0],
+		idle: time.Millisecond, pairs: 1, messages: 1000, dir: dir, binary: os.Args[0],
 	}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -226,7 +234,7 @@ func TestParseRefusesWhatItCannotMeasure(t *testing.T) {
 		"-messages 1":         "-messages 1: give 1,000 to 10,000,000",
 		"-seconds 0":          "-seconds 0: give 0.1 to 60",
 		"-steady-seconds 9e9": "-steady-seconds",
-		"-run nothing":        `-run "nothing" matches no measurement: there are baselines, intake, api, relay, latency, silent, lists, idle`,
+		"-run nothing":        `-run "nothing" matches no measurement: there are baselines, intake, api, relay, latency, silent, lists, idle, postgres, `,
 		"-run (":              "-run: error parsing regexp",
 		"-begin /nowhere":     "-begin: stat /nowhere/sigpost.db",
 		"extra":               `unexpected argument "extra"`,

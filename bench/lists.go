@@ -81,7 +81,7 @@ func (b *bench) lists(ctx context.Context) error {
 // fillLibrary has a server make the application and its endpoint, stops it, fills its
 // store, and starts it again, as one that has had these messages for long.
 func (b *bench) fillLibrary(ctx context.Context, dir, url string) (*library, error) {
-	s, err := b.launch(ctx, "sigpost", dir)
+	s, err := b.launch(ctx, "sigpost", place{dir: dir})
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (b *bench) fillLibrary(ctx context.Context, dir, url string) (*library, err
 	if l.middle, err = lastTime(said); err != nil {
 		return nil, err
 	}
-	l.system, err = b.launch(ctx, "sigpost", dir)
+	l.system, err = b.launch(ctx, "sigpost", place{dir: dir})
 	return l, err
 }
 
@@ -132,7 +132,7 @@ func lastTime(path string) (time.Time, error) {
 func (b *bench) readAndWrite(ctx context.Context, l *library, kinds []listKind) (asked []load.Asked, sent load.Result, err error) {
 	b.say("lists: reading from %d connection, writing %d messages/s, for %s", listReaders, listWrites, b.opt.steady)
 	opt := load.Options{
-		Addr: l.addr, Path: "/api/v1/app/" + l.app + "/msg", Token: b.token, Connections: connections, Zero: b.zero,
+		Addrs: []string{l.addr}, Path: "/api/v1/app/" + l.app + "/msg", Token: b.token, Connections: connections, Zero: b.zero,
 		Book: event.NewMessageBook(b.secret, int(listWrites*b.opt.steady/time.Second), fill.Heads()...),
 	}
 	asking := load.Asking{Addr: l.addr, Token: b.token, Connections: listReaders}

@@ -1,9 +1,11 @@
 // Command bench measures what Sigpost costs, as ratios to servers that do less (package
 // role), and prints the table behind docs/performance.md:
 //
-//	go run ./bench                         # everything, about ten minutes
+//	go run ./bench                         # everything, about half an hour
 //	go run ./bench -quick                  # a smoke run: the figures mean little
 //	go run ./bench -run 'intake|relay' -seconds 10 -json figures.json
+//	go run ./bench -run postgres           # all on PostgreSQL, about a quarter of an hour
+//	go run ./bench -run '^postgres$'       # one node on it, and no more
 //
 // It builds cmd/sigpost and runs each system as a process of its own, one at a time, with
 // its data in a directory that is removed afterwards. The load generator and the receiver
@@ -20,6 +22,13 @@
 // For lists a store is filled first, by this program in yet another process (package fill);
 // a million messages take about 3 GB of disk and a minute or two. The lists are read while
 // messages are created and delivered.
+//
+// PostgreSQL (package postgres) is started by the bench, from Debian's package, with syncs,
+// full pages and autovacuum on, and removed afterwards; where it is not installed, or the system is not
+// Linux, these measurements are passed over. It runs as another user where the bench is
+// root, who must be able to get to -dir. A million events are written into its database
+// first, which takes some minutes and 4 GB. What PostgreSQL costs is the CPU of all its
+// processes, those that ended included.
 //
 // A missed target is a result: the exit code is 0. It is 1 when something failed, most of
 // all when an event that was answered 200 never arrived.
@@ -82,13 +91,13 @@ func parse(args []string) (options, error) {
 	seconds := flags.Float64("seconds", 5, "length of each run at full speed")
 	steady := flags.Float64("steady-seconds", 20, "length of each run at a fixed rate")
 	pairs := flags.Int("pairs", 5, "how often each two systems are run in turn")
-	messages := flags.Int("messages", 1_000_000, "how many messages there are for lists; a million takes about 3 GB below -dir")
+	messages := flags.Int("messages", 1_000_000, "how many messages there are for lists, and events in PostgreSQL; a million takes about 4 GB below -dir")
 	run := flags.String("run", ".", "measure only what matches this regular expression: "+names())
 	dir := flags.String("dir", ".", "where the data directories are made, and removed again")
 	json := flags.String("json", "", "write the figures to this file, too")
 	binary := flags.String("sigpost", "", "measure this program instead of building cmd/sigpost")
 	begin := flags.String("begin", "", "begin each run of sigpost with a copy of this data directory; one full of dedupe keys comes from BenchmarkSeen of internal/store")
-	quick := flags.Bool("quick", false, "one short pair of each, lists of 20,000 messages: shows that it works, no more")
+	quick := flags.Bool("quick", false, "one short pair of each, 20,000 messages: shows that it works, no more")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}

@@ -58,11 +58,11 @@ func (r runs) refused() string {
 
 // inTurn runs the systems one after the other, A B A B …, so that what the machine does
 // beside us in the course of time meets all of them alike.
-func (b *bench) inTurn(ctx context.Context, group string, tasks map[string]task, systems ...string) (map[string]runs, error) {
+func (b *bench) inTurn(group string, systems []string, run func(name string) (figures, error)) (map[string]runs, error) {
 	all := map[string]runs{}
 	for round := range b.opt.pairs {
 		for _, name := range systems {
-			f, err := b.full(ctx, name, tasks[name])
+			f, err := run(name)
 			if err != nil {
 				return nil, err
 			}
@@ -73,11 +73,16 @@ func (b *bench) inTurn(ctx context.Context, group string, tasks map[string]task,
 	return all, nil
 }
 
+// alone runs systems in turn, each with its task.
+func (b *bench) alone(ctx context.Context, group string, tasks map[string]task, systems ...string) (map[string]runs, error) {
+	return b.inTurn(group, systems, func(name string) (figures, error) { return b.full(ctx, name, tasks[name]) })
+}
+
 // baselines are run for themselves, as a measure of the machine.
 func (b *bench) baselines(ctx context.Context) error {
 	systems := []string{"bare", "bare-fsync", "bare-post", "bare-relay"}
 	sends := map[string]task{"bare-post": {deliver: true}, "bare-relay": {deliver: true}}
-	all, err := b.inTurn(ctx, "baselines", sends, systems...)
+	all, err := b.alone(ctx, "baselines", sends, systems...)
 	if err != nil {
 		return err
 	}
@@ -92,7 +97,7 @@ func (b *bench) baselines(ctx context.Context) error {
 
 // intake compares a source without endpoints with bare-fsync.
 func (b *bench) intake(ctx context.Context) error {
-	all, err := b.inTurn(ctx, "intake", nil, "bare-fsync", "sigpost")
+	all, err := b.alone(ctx, "intake", nil, "bare-fsync", "sigpost")
 	if err != nil {
 		return err
 	}
@@ -104,7 +109,7 @@ func (b *bench) intake(ctx context.Context) error {
 // what it takes.
 func (b *bench) relay(ctx context.Context) error {
 	sends := map[string]task{"bare-relay": {deliver: true}, "sigpost": {deliver: true}}
-	all, err := b.inTurn(ctx, "relay", sends, "bare-relay", "sigpost")
+	all, err := b.alone(ctx, "relay", sends, "bare-relay", "sigpost")
 	if err != nil {
 		return err
 	}

@@ -45,30 +45,37 @@ func (b *bench) start(ctx context.Context, name string, endpoints ...string) (*s
 			return nil, fmt.Errorf("copy the data to begin with: %w", err)
 		}
 	}
-	return b.launch(ctx, name, dir, endpoints...)
+	return b.launch(ctx, name, place{dir: dir}, endpoints...)
 }
 
-// launch is start with the data in dir, which may be those of an earlier run that ended.
-func (b *bench) launch(ctx context.Context, name, dir string, endpoints ...string) (*system, error) {
+// place is where a system has its data.
+type place struct {
+	dir string // with those of an earlier run that ended, or empty
+	// database is the URL of that of Sigpost; empty for the file in the directory.
+	database string
+}
+
+// launch is start with the data in a place.
+func (b *bench) launch(ctx context.Context, name string, at place, endpoints ...string) (*system, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
-	path, args := b.self, b.roleArgs(name, addr, dir, endpoints)
+	path, args := b.self, b.roleArgs(name, addr, at.dir, endpoints)
 	if name == "sigpost" {
 		if path, err = b.program(ctx); err != nil {
 			return nil, err
 		}
-		if args, err = b.serveArgs(addr, dir, endpoints); err != nil {
+		if args, err = b.serveArgs(addr, at, endpoints); err != nil {
 			return nil, err
 		}
 	}
 	child.Settle()
-	process, err := child.Start(path, args, filepath.Join(dir, "log"))
+	process, err := child.Start(path, args, filepath.Join(at.dir, "log"))
 	if err != nil {
 		return nil, err
 	}
-	s := &system{Process: process, name: name, addr: addr, dir: dir}
+	s := &system{Process: process, name: name, addr: addr, dir: at.dir}
 	if err := s.Ready(ctx, "http://"+addr+"/health", readyLimit); err != nil {
 		s.close()
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -88,9 +95,12 @@ func (b *bench) roleArgs(name, addr, dir string, endpoints []string) []string {
 
 // serveArgs write Sigpost's configuration and make it serve. What the file leaves out is at
 // its default, the log level too: the log goes to a file and counts as written.
-func (b *bench) serveArgs(addr, dir string, endpoints []string) ([]string, error) {
-	path := filepath.Join(dir, "sigpost.yaml")
-	text := configuration(addr, dataOf(dir), b.secret, b.signing, endpoints)
+func (b *bench) serveArgs(addr string, at place, endpoints []string) ([]string, error) {
+	path := filepath.Join(at.dir, "sigpost.yaml")
+	text := configuration(addr, dataOf(at.dir), b.secret, b.signing, endpoints)
+	if at.database != "" {
+		text = fmt.Appendf(text, "database_url: %q\nmaster_key: %q\n", at.database, b.master)
+	}
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		return nil, fmt.Errorf("write the configuration of sigpost: %w", err)
 	}

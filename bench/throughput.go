@@ -14,6 +14,7 @@ import (
 
 	"github.com/sigpost/sigpost/bench/internal/child"
 	"github.com/sigpost/sigpost/bench/internal/load"
+	"github.com/sigpost/sigpost/bench/internal/postgres"
 	"github.com/sigpost/sigpost/bench/internal/role"
 	"github.com/sigpost/sigpost/bench/internal/sink"
 )
@@ -27,6 +28,9 @@ type figures struct {
 	own     time.Duration // CPU of generator and sink
 	peak    int64         // memory, bytes
 	log     int64         // bytes of the system's log
+	// database is what PostgreSQL took, where there is one, and from where in its log.
+	database postgres.Cost
+	from     int64
 }
 
 // task is what a system is to do in a run.
@@ -57,8 +61,10 @@ func (b *bench) full(ctx context.Context, name string, t task) (f figures, err e
 	before := child.Own()
 	if name == "bare-post" {
 		f, err = b.burst(ctx, s, to)
+	} else if opt, failed := b.load(ctx, s, t); failed != nil {
+		err = failed
 	} else {
-		f, err = b.flood(ctx, s, to, t)
+		f, err = b.flood(ctx, opt, to, b.opt.seconds)
 	}
 	if err != nil {
 		return f, fmt.Errorf("load %s: %w", name, err)
@@ -83,14 +89,10 @@ func (s *system) finish(f *figures) (err error) {
 	return nil
 }
 
-// flood sends as fast as the system answers and, if there is a sink, waits until all that
+// flood sends as fast as is answered for a time and, if there is a sink, waits until all that
 // was accepted has arrived there.
-func (b *bench) flood(ctx context.Context, s *system, to *sink.Sink, t task) (figures, error) {
-	opt, err := b.load(ctx, s, t)
-	if err != nil {
-		return figures{}, err
-	}
-	sent, err := load.Closed(ctx, opt, b.opt.seconds)
+func (b *bench) flood(ctx context.Context, opt load.Options, to *sink.Sink, d time.Duration) (figures, error) {
+	sent, err := load.Closed(ctx, opt, d)
 	if err != nil {
 		return figures{}, err
 	}

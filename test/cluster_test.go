@@ -1,7 +1,6 @@
 package test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -103,23 +102,13 @@ func (c *cluster) ask(node int, method, path, body string, header ...string) (in
 
 // try is ask for requests that may fail.
 func (c *cluster) try(node int, method, path, body string, header ...string) (int, map[string]any, error) {
-	req, err := http.NewRequest(method, c.nodes[node].url+path, bytes.NewReader([]byte(body)))
+	status, raw, err := call(http.DefaultClient, c.nodes[node].url, c.token(), method, path, body, header...)
 	if err != nil {
 		return 0, nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+c.token())
-	req.Header.Set("Content-Type", "application/json")
-	for i := 0; i+1 < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer res.Body.Close()
 	answer := map[string]any{}
-	json.NewDecoder(res.Body).Decode(&answer)
-	return res.StatusCode, answer, nil
+	json.Unmarshal(raw, &answer)
+	return status, answer, nil
 }
 
 // load posts to the nodes in turn until stop is closed, and notes what was
@@ -191,6 +180,27 @@ func (c *cluster) post(l *ledger, node int, name string) bool {
 
 // via says whether an event was posted to a node.
 func via(node int, body string) bool { return strings.Contains(body, fmt.Sprintf(`"via-%d"`, node)) }
+
+// route waits until every node makes deliveries of what is posted to a path: an endpoint that was
+// made a moment ago may be known on one node only.
+func (c *cluster) route(path string) {
+	c.t.Helper()
+	for i := range c.nodes {
+		for end := time.Now().Add(patience); ; <-time.After(50 * time.Millisecond) {
+			status, m := c.ask(i, "POST", path, fmt.Sprintf(`{"eventType":"warm","payload":{"key":"warm-%d-%d"}}`, i, time.Now().UnixNano()))
+			if status != http.StatusAccepted {
+				c.t.Fatalf("post to node %d: %d %v", i, status, m)
+			}
+			_, list := c.ask(i, "GET", fmt.Sprintf("%s/%s/delivery", path, m["id"]), "")
+			if all, _ := list["data"].([]any); len(all) > 0 {
+				break
+			}
+			if time.Now().After(end) {
+				c.t.Fatalf("node %d knows no endpoint for %s", i, path)
+			}
+		}
+	}
+}
 
 // arrived waits until everything that was promised has arrived.
 func (c *cluster) arrived(l *ledger, within time.Duration) {

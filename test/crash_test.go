@@ -2,173 +2,168 @@ package test
 
 import (
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/sigpost/sigpost/internal/hook"
 )
 
-// ledger is what was promised and what arrived.
-type ledger struct {
-	mu       sync.Mutex
-	promised map[string]string // message id → body, of every 200
-	arrived  map[string]string // message id → body
-	times    map[string]int
-	first    time.Time // arrival of the first after the last start
-	changed  chan struct{}
-}
+// inFlight is how many deliveries to one endpoint may have been made without being on record:
+// its attempts under way, those that wait to be recorded, and those that are being recorded.
+// So many, and no more, may come again after a kill.
+const inFlight = hook.DefaultConcurrency + 2*256
 
-func newLedger() *ledger {
-	return &ledger{promised: map[string]string{}, arrived: map[string]string{}, times: map[string]int{}, changed: make(chan struct{}, 1)}
-}
-
-func (l *ledger) promise(id, body string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.promised[id] = body
-}
-
-// receive serves a handler to the end of the test, and after that of what is started later.
-func receive(t *testing.T, h http.Handler) (url string) {
+// crashRounds is how often a crash test kills: CRASH_ROUNDS, or 20.
+func crashRounds(t *testing.T) int {
 	t.Helper()
-	s := httptest.NewServer(h)
-	t.Cleanup(s.Close)
-	return s.URL
-}
-
-func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return
+	text := os.Getenv("CRASH_ROUNDS")
+	if text == "" {
+		return 20
 	}
-	l.mu.Lock()
-	id := r.Header.Get("webhook-id")
-	l.arrived[id] = string(body)
-	l.times[id]++
-	if l.first.IsZero() {
-		l.first = time.Now()
-	}
-	l.mu.Unlock()
-	select {
-	case l.changed <- struct{}{}:
-	default:
-	}
-}
-
-// missing is how many promised messages have not arrived.
-func (l *ledger) missing() (n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for id := range l.promised {
-		if _, ok := l.arrived[id]; !ok {
-			n++
-		}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("CRASH_ROUNDS=%s: give a number of rounds", text)
 	}
 	return n
 }
 
-// Acknowledged means kept: the process is killed in the middle of a burst,
-// again and again, and every event that was answered with 200 arrives, byte
-// for byte, the first within two seconds of the start.
+// timeLeft says whether a test that goes on as long as it is let may begin another round.
+func timeLeft(t *testing.T) bool {
+	end, bounded := t.Deadline()
+	return !bounded || time.Until(end) > 2*time.Minute
+}
+
+// Acknowledged means kept: the process is killed in the middle of a burst, of its start, of a
+// checkpoint, of the deletion of what is old, of a rotation of secrets and of tasks, again and
+// again. Every event that was answered with 2xx is in the store byte for byte and arrives, the
+// first within two seconds of the start; nothing else arrives; and what comes twice was in flight.
 func TestCrashLosesNothingThatWasAcknowledged(t *testing.T) {
 	t.Parallel()
-	rounds := 20
-	if text := os.Getenv("CRASH_ROUNDS"); text != "" {
-		n, err := strconv.Atoi(text)
+	dir := t.TempDir()
+	h := newHarm(t, dir, filepath.Join(dir, "data"))
+	h.fillOld(h.data)
+	h.kill = func() { h.p.kill() }
+	h.look = func() string { return filepath.Join(h.data, "sigpost.db") }
+	h.logSize = func() int {
+		info, err := os.Stat(h.look() + "-wal")
 		if err != nil {
-			t.Fatalf("CRASH_ROUNDS: %v", err)
+			return 0
 		}
-		rounds = n
+		return int(info.Size())
 	}
-	l := newLedger()
-	receiver := httptest.NewServer(l)
+	h.rounds(crashRounds(t))
+}
+
+// rounds kills so often, and checks after each kill.
+func (h *harm) rounds(rounds int) {
+	receiver := httptest.NewServer(h)
 	defer receiver.Close()
-	config := writeConfig(t, t.TempDir(), freeAddress(t), veriffSecret, endpointsYAML(receiver.URL))
+	h.begin(receiver.URL)
+	done := 0
+	for ; done < rounds && timeLeft(h.t) && !h.t.Failed(); done++ {
+		h.round(done)
+	}
+	h.end()
+	if done < rounds && !h.t.Failed() {
+		h.t.Logf("%d of %d rounds in the time there was", done, rounds)
+	}
+	if h.kept < done {
+		h.t.Errorf("only %d events were acknowledged in %d rounds", h.kept, done)
+	}
+	h.t.Logf("%d acknowledged in %d rounds with %d kills, all kept and arrived; %d answers were lost; %d came again, at most %d after one kill",
+		h.kept, done, h.kills, h.unknown, h.repeats, h.most)
+}
+
+// round is a life of the server that ends with a kill, some that end before they have begun, and
+// one in which everything is looked at.
+func (h *harm) round(round int) {
+	h.start()
+	h.burst(round, time.Duration(h.random.IntN(300)+30)*time.Millisecond)
+	h.ok.started()
+	left := h.ok.missing()
+	for range h.random.IntN(3) {
+		h.p = launch(h.t, binary, h.config)
+		<-time.After(time.Duration(h.random.Int64N(int64(h.took) + 1)))
+		h.kill()
+		h.kills++
+	}
+	begun := time.Now()
+	h.start()
+	h.sendAgain()
+	await(h.t, h.ok, h.p)
+	h.ok.mu.Lock()
+	first, again := h.ok.first, h.ok.again
+	h.ok.mu.Unlock()
+	if took := first.Sub(begun); left > 0 && took > 2*time.Second && !h.big {
+		h.t.Errorf("round %d: the first of %d came %v after the start", round, left, took)
+	}
+	h.repeats, h.most = h.repeats+again, max(h.most, again)
+	h.ok.check(h.t, inFlight)
+	h.readBack()
+	h.secretHolds()
+	h.tasksEnd()
+	if h.random.IntN(2) == 0 { // else the next kill hits what this life has begun
+		h.p.stop()
+		h.settle()
+	} else {
+		h.kill()
+	}
+}
+
+// settle says that the server was stopped in order: what has arrived is on record, and must not come again.
+func (h *harm) settle() {
+	h.ok.settle()
+	h.kept += len(h.ok.promises())
+	h.ok.forget()
+}
+
+// burst works from several connections and kills the server after a while, or, where it makes
+// the log long enough for a checkpoint, when that is under way.
+func (h *harm) burst(round int, after time.Duration) {
+	h.big = h.random.IntN(10) == 0
+	stop := make(chan struct{})
+	working := h.work(round, stop)
+	if h.big {
+		h.awaitCheckpoint()
+	}
+	<-time.After(after)
+	h.kill()
+	h.kills++
+	close(stop)
+	working.Wait()
+}
+
+// awaitCheckpoint waits until the log is as long as when it is copied into the database.
+func (h *harm) awaitCheckpoint() {
+	for end := time.Now().Add(patience); time.Now().Before(end); <-time.After(5 * time.Millisecond) {
+		if h.logSize() > 32<<20 {
+			return
+		}
+	}
+	h.t.Error("the log did not grow")
+}
+
+func newHarm(t *testing.T, dir, data string) *harm {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	for round := range rounds {
-		p := serve(t, config)
-		burst(t, l, p, round, time.Duration(random.IntN(300)+30)*time.Millisecond)
-		left := l.missing()
-		l.mu.Lock()
-		l.first = time.Time{}
-		l.mu.Unlock()
-		begun := time.Now()
-		p = serve(t, config)
-		await(t, l, p)
-		if left > 0 && l.first.Sub(begun) > 2*time.Second {
-			t.Errorf("round %d: the first of %d came %v after the start", round, left, l.first.Sub(begun))
+	if text := os.Getenv("CRASH_SEED"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatalf("CRASH_SEED=%s: %v", text, err)
 		}
-		p.stop()
+		seed = n
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.promised) < rounds {
-		t.Errorf("only %d events were acknowledged in %d rounds", len(l.promised), rounds)
-	}
-	again := 0
-	for id, body := range l.promised {
-		if l.arrived[id] != body {
-			t.Errorf("%s arrived as %q, %q was sent", id, l.arrived[id], body)
-		}
-		again += l.times[id] - 1
-	}
-	t.Logf("%d acknowledged in %d rounds, all arrived, %d of them more than once", len(l.promised), rounds, again)
+	t.Logf("seed %d (again: CRASH_SEED)", seed)
+	h := &harm{t: t, data: data, dir: dir, ok: newLedger(), byAPI: map[string]bool{}, random: rand.New(rand.NewPCG(seed, 0)), took: 50 * time.Millisecond}
+	h.ok.watch()
+	return h
 }
 
-// burst posts from several connections and kills the process after a while.
-func burst(t *testing.T, l *ledger, p *process, round int, after time.Duration) {
-	t.Helper()
-	killed := make(chan struct{})
-	timer := time.AfterFunc(after, func() { p.kill(); close(killed) })
-	defer timer.Stop()
-	var wg sync.WaitGroup
-	for worker := range 8 {
-		wg.Go(func() {
-			client := &http.Client{Transport: &http.Transport{}}
-			defer client.CloseIdleConnections()
-			for n := 0; ; n++ {
-				body := fmt.Sprintf(`{"id":"%d-%d-%d","feature":"selfid","code":7001,"action":"started"}`, round, worker, n)
-				status, id, err := post(client, p.url, []byte(body), sign([]byte(body)))
-				if err != nil {
-					return // it is dead
-				}
-				if status != http.StatusOK {
-					t.Errorf("answered %d", status)
-					return
-				}
-				l.promise(id, body)
-			}
-		})
-	}
-	wg.Wait()
-	<-killed
-}
-
-// await waits until everything promised has arrived.
-func await(t *testing.T, l *ledger, p *process) {
-	t.Helper()
-	timeout := time.NewTimer(patience)
-	defer timeout.Stop()
-	for l.missing() > 0 {
-		select {
-		case <-l.changed:
-		case <-timeout.C:
-			t.Fatalf("%d acknowledged events are missing\n%s", l.missing(), tail(p.log.String()))
-		}
-	}
-}
-
-func tail(s string) string {
-	const most = 4000
-	if len(s) > most {
-		return "…" + s[len(s)-most:]
-	}
-	return s
+func event(round, worker, n int, fill string) string {
+	return fmt.Sprintf(`{"id":"%d-%d-%d","feature":"selfid","code":7001,"action":"started","fill":"%s"}`, round, worker, n, fill)
 }

@@ -15,6 +15,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -97,6 +98,14 @@ func serve(t *testing.T, config string, env ...string) *process {
 // serveWith is serve with another binary.
 func serveWith(t *testing.T, binary, config string, env ...string) *process {
 	t.Helper()
+	p := launch(t, binary, config, env...)
+	p.ready()
+	return p
+}
+
+// launch starts a binary on a configuration.
+func launch(t *testing.T, binary, config string, env ...string) *process {
+	t.Helper()
 	p := &process{t: t, cmd: exec.Command(binary, "serve", "--config", config), log: &safeBuffer{}, done: make(chan error, 1)}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stderr = p.log
@@ -115,8 +124,15 @@ func serveWith(t *testing.T, binary, config string, env ...string) *process {
 			p.url = "http://" + strings.TrimSpace(address)
 		}
 	}
-	p.ready()
 	return p
+}
+
+// receive serves a handler to the end of the test, and after that of what is started later.
+func receive(t *testing.T, h http.Handler) (url string) {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
 }
 
 // ready asks for /health until it is answered.
@@ -250,6 +266,26 @@ func post(client *http.Client, url string, body []byte, signature string) (statu
 		return res.StatusCode, "", fmt.Errorf("answer %q: %w", raw, err)
 	}
 	return res.StatusCode, answer.ID, nil
+}
+
+// call makes a request of the API and returns what was answered.
+func call(client *http.Client, url, token, method, path, body string, header ...string) (status int, answer []byte, err error) {
+	req, err := http.NewRequest(method, url+path, strings.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer res.Body.Close()
+	answer, err = io.ReadAll(res.Body)
+	return res.StatusCode, answer, err
 }
 
 func sign(body []byte) string {

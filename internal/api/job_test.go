@@ -247,6 +247,7 @@ func TestEndpointsOfSourcesAreRecovered(t *testing.T) {
 		t.Fatal(status)
 	}
 	rec.next(t)
+	eventually(t, "the delivery is written down", func() bool { return h.rows("/api/v1/msg")[0]["state"] == "delivered" })
 	late := all + "/" + h.id(all, map[string]any{"url": rec.URL})
 	for path, want := range map[string]float64{one + "/bulk-replay": 1, late + "/replay-missing": 1, one + "/recover": 0, one + "/replay-missing": 0} {
 		if got := h.result(h.must(http.StatusAccepted, "POST", path, since(``))); got["messagesSent"] != want {

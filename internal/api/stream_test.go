@@ -3,6 +3,7 @@ package api_test
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"log/slog"
@@ -334,4 +335,59 @@ func TestAStreamFindsAtItsHeartbeatWhatNobodyToldOf(t *testing.T) {
 		cancel()
 		<-ended
 	})
+}
+
+// A stream that a person has open ends with his session, and does not keep it alive.
+func TestAStreamEndsWithItsSession(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		end  func(t *testing.T, st *store.Store, x hook.Session)
+		ends time.Duration
+	}{
+		"signed out": {func(t *testing.T, st *store.Store, x hook.Session) {
+			if err := st.EndSession(t.Context(), x.Org, x.ID); err != nil {
+				t.Error(err)
+			}
+		}, 16 * time.Second},
+		"not used": {func(*testing.T, *store.Store, hook.Session) {}, hook.SessionIdle + 16*time.Second},
+	} {
+		dir := t.TempDir()
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				st, err := store.Open(t.Context(), store.Options{Dir: dir, Log: slog.New(slog.DiscardHandler)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer st.Close()
+				a := api.New(api.Options{Store: st, IDs: st.IDs(), Log: slog.New(slog.DiscardHandler), Hub: api.NewHub(), PublicURL: func() string { return "http://sigpost.example" }})
+				hash := sha256.Sum256([]byte("token"))
+				u, err := st.CreateUser(t.Context(), hook.User{Org: store.DefaultOrg, Name: "ana", Role: hook.ScopeViewer}, hook.Link{Hash: [32]byte{1}, ExpiresAt: time.Now().Add(time.Minute)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				x, err := st.CreateSession(t.Context(), hook.Session{Org: u.Org, User: u.ID, Hash: hash, CreatedAt: time.Now()}, "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				w, ended := &written{ResponseRecorder: httptest.NewRecorder()}, make(chan struct{})
+				r := httptest.NewRequest("GET", "/api/v1/stream", nil)
+				r.Header.Set("Cookie", "sigpost_session=token")
+				r.Header.Set("Sec-Fetch-Site", "same-origin")
+				began := time.Now()
+				go func() {
+					defer close(ended)
+					a.ServeHTTP(w, r)
+				}()
+				time.Sleep(14 * time.Second)
+				if w.Code != http.StatusOK || w.count(": the token is not valid") != 0 {
+					t.Errorf("opened with %d", w.Code)
+				}
+				c.end(t, st, x)
+				<-ended
+				if took := time.Since(began); took > c.ends || w.count(": the token is not valid any more") != 1 {
+					t.Errorf("it ended after %v: %s", took, w.Body)
+				}
+			})
+		})
+	}
 }

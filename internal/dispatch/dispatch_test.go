@@ -32,6 +32,7 @@ type rig struct {
 	store    *store.Store
 	dispatch *dispatch.Dispatcher
 	pipeline *pipeline.Pipeline
+	app      hook.Key // whose messages they are
 	stop     func()
 	ended    chan struct{}
 }
@@ -58,7 +59,7 @@ func startWith(t *testing.T, dir string, o dispatch.Options) *rig {
 
 func startOn(t *testing.T, dir string, wrap func(dispatch.Store) dispatch.Store, o dispatch.Options) *rig {
 	t.Helper()
-	r := &rig{t: t, ended: make(chan struct{})}
+	r := &rig{t: t, app: app, ended: make(chan struct{})}
 	s, err := store.Open(ctx, store.Options{Dir: dir, Log: quiet, Due: func(e hook.Key, at time.Time) { r.dispatch.Due(e, at) }})
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +123,7 @@ func (r *rig) accept() *hook.Message {
 
 func (r *rig) acceptType(eventType string) hook.Key {
 	r.t.Helper()
-	receipt, err := r.pipeline.Accept(ctx, hook.Incoming{Org: store.DefaultOrg, App: app, Event: hook.Event{Type: eventType, DedupeKey: "id:" + rand.Text()}, ReceivedAt: time.Now(), Body: []byte("{}")})
+	receipt, err := r.pipeline.Accept(ctx, hook.Incoming{Org: store.DefaultOrg, App: r.app, Event: hook.Event{Type: eventType, DedupeKey: "id:" + rand.Text()}, ReceivedAt: time.Now(), Body: []byte("{}")})
 	if err != nil {
 		r.t.Fatal(err)
 	}

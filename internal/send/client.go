@@ -52,8 +52,9 @@ const (
 // errOwnAddress is the guard's answer for our own listeners.
 var errOwnAddress = errors.New("this is one of sigpost's own listeners")
 
-// NewClient makes a Client. The environment's proxy variables are ignored.
-func NewClient(o Options) *Client {
+// guarded is a dialer that looks at each address before it connects to it: after the name was looked up,
+// for every connection anew, so that no answer of a name server can lead it elsewhere.
+func guarded(o Options) *net.Dialer {
 	var v4, v6 []netip.Prefix
 	for _, p := range o.AllowNets {
 		if p.Addr().Is4() {
@@ -63,7 +64,7 @@ func NewClient(o Options) *Client {
 		}
 	}
 	guard := ssrf.New(ssrf.WithAnyPort(), ssrf.WithNetworks("tcp4", "tcp6"), ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...))
-	dialer := &net.Dialer{
+	return &net.Dialer{
 		Timeout:   connectTimeout,
 		KeepAlive: keepAliveMinimum,
 		Control: func(network, address string, c syscall.RawConn) error {
@@ -73,6 +74,11 @@ func NewClient(o Options) *Client {
 			return guard.Safe(network, address, c)
 		},
 	}
+}
+
+// NewClient makes a Client. The environment's proxy variables are ignored.
+func NewClient(o Options) *Client {
+	dialer := guarded(o)
 	t := &http.Transport{
 		DialContext:            dialer.DialContext,
 		ForceAttemptHTTP2:      true,
@@ -128,6 +134,12 @@ func (c *Client) exchange(ctx context.Context, req *http.Request, body []byte) (
 		return nil, nil, err
 	}
 	defer res.Body.Close()
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return res, nil, nil // what follows is no body, and may never end
+	}
+	if res.StatusCode < 200 {
+		return nil, nil, fmt.Errorf("its status is %d", res.StatusCode)
+	}
 	kept, _, err := readResponse(res.Body)
 	return res, kept, err
 }

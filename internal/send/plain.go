@@ -85,7 +85,8 @@ func (p *plain) exchange(ctx context.Context, req *http.Request, body []byte) (*
 
 // on has one exchange on c, and keeps or closes it afterwards.
 func (p *plain) on(ctx context.Context, c *plainConn, address string, req *http.Request, body []byte) (*http.Response, []byte, error) {
-	if deadline, ok := ctx.Deadline(); ok {
+	deadline, bounded := ctx.Deadline()
+	if bounded {
 		if err := c.SetDeadline(deadline); err != nil {
 			c.Close()
 			return nil, nil, fmt.Errorf("%w: %w", errSilent, err)
@@ -98,8 +99,12 @@ func (p *plain) on(ctx context.Context, c *plainConn, address string, req *http.
 	} else {
 		c.Close()
 	}
-	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+	switch {
+	case err == nil:
+	case errors.Is(ctx.Err(), context.Canceled):
 		err = ctx.Err()
+	case bounded && !time.Now().Before(deadline): // whatever was made of the part that had come
+		err = context.DeadlineExceeded
 	}
 	return res, kept, err
 }
@@ -131,7 +136,8 @@ func (c *plainConn) exchange(req *http.Request, body []byte) (res *http.Response
 	if res, err = c.answer(req); err != nil {
 		return nil, nil, false, err
 	}
-	defer res.Body.Close()
+	// The body is not closed: that would read what is left of it, however long. It has nothing else to let
+	// go of, and a connection whose answer was not read to its end is not used again.
 	kept, whole, err := readResponse(res.Body)
 	again = err == nil && wrote == nil && whole && !res.Close && res.StatusCode != http.StatusSwitchingProtocols && c.in.Buffered() == 0
 	return res, kept, again, err

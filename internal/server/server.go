@@ -218,6 +218,7 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 	}
 	var err error
+	patience := s.o.Config.ShutdownTimeout
 	select {
 	case <-ctx.Done():
 		s.o.Log.Info("stopping")
@@ -226,8 +227,9 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-s.store.Failed():
 		err = hook.Errorf(hook.CodeUnavailable, "the disk of %s did not take what was written; nothing that was acknowledged is lost: look at the disk, and start again", cfg.Data)
 		s.o.Log.Error("stopping after a failure", "error", err)
+		patience = min(patience, brokenTimeout)
 	}
-	end, cancel := context.WithTimeout(context.Background(), s.o.Config.ShutdownTimeout)
+	end, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	s.stopFaces(end)
 	stop()
@@ -238,6 +240,10 @@ func (s *Server) Run(ctx context.Context) error {
 	s.o.Log.Info("stopped")
 	return err
 }
+
+// brokenTimeout is how long a stop may take when nothing can be recorded any more: what
+// would be delivered comes again after the next start anyway.
+const brokenTimeout = time.Second
 
 // stopFaces closes the listeners and answers what has begun, for at most half of
 // the time that is left: who sends slowly must not cost the deliveries theirs.

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -21,6 +23,21 @@ type checkpointer struct {
 // checkpointPause is how long after a commit the length of the log is looked at.
 // Without commits nothing runs.
 const checkpointPause = 200 * time.Millisecond
+
+// bringHome copies the log that an earlier process left into the database and begins it anew.
+// Its last sync may have failed, and then the system can show pages that are not on the disk
+// and never will be: what is written after them would be on disk and, after a power cut,
+// behind a gap where reading the log ends. Copied, they are written once more.
+func bringHome(ctx context.Context, db *sql.DB) error {
+	var busy, length, copied int
+	if err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &length, &copied); err != nil {
+		return fmt.Errorf("copy write-ahead log: %w", err)
+	}
+	if busy != 0 {
+		return errors.New("copy write-ahead log: another program reads the database; end it")
+	}
+	return nil
+}
 
 func newCheckpointer(path string, log *slog.Logger) (*checkpointer, error) {
 	db, err := openSQLite(path, true)

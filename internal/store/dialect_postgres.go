@@ -33,9 +33,8 @@ func newSession() string {
 // sessionSettings are those of every connection. Each statement of ours finds its
 // rows by key or index, so scans are off and plans are made with the arguments in
 // hand: a fresh database has no statistics, and a plan made on empty tables would
-// otherwise be kept: an UPDATE … FROM unnest() then runs at a third of its speed.
-// Explicit joins keep their order, as CROSS JOIN does on SQLite. Compiling costs
-// more than any of these queries.
+// otherwise be kept. Explicit joins keep their order, as CROSS JOIN does on SQLite.
+// Compiling costs more than any of these queries.
 //
 // The server gives a client up that is gone without a word, or silent within a
 // transaction, about when others take its node for dead: what it had locked must not
@@ -57,14 +56,17 @@ func sessionSettings() map[string]string {
 	}
 }
 
-// withSession asks for settings where the URL does not.
-func withSession(config *pgx.ConnConfig, settings map[string]string) {
-	for name, value := range settings {
-		if _, set := config.RuntimeParams[name]; !set {
-			config.RuntimeParams[name] = value
-		}
-	}
+// batchSettings are those of the connection that writes batches, before those of
+// every connection. To plan its statements takes longer than to do them for a few events, so
+// each is planned once. That is safe because they leave nothing to choose: rows are found
+// by key, from a list of keys, and what is joined are lists of one batch, of which a
+// nested loop would compare each with each.
+func batchSettings() map[string]string {
+	return map[string]string{"enable_nestloop": "off", "plan_cache_mode": "force_generic_plan"}
 }
+
+// sqlPlanEach ends batchSettings for the rest of a transaction.
+const sqlPlanEach = "SELECT set_config('enable_nestloop', 'on', true), set_config('plan_cache_mode', 'force_custom_plan', true)"
 
 // withoutSession makes a configuration for a pooler that gives a connection for one
 // transaction: nothing may be set for a session, but what poolers set themselves, and nothing

@@ -62,21 +62,24 @@ const sqlKeys = `INSERT INTO idempotency AS o (id, org_id, hash, request, messag
 
 // sqlSettle writes what came of attempts and gives the deliveries of which it did:
 // those that are pending and still of the holder that is named. The list of keys
-// says again what the join says: it leaves partitions out of the plan, and however the
-// rows are joined, these are looked up and no others. (+ 0 keeps the planner from
-// the index of all that is pending, which looks small while there are no statistics.)
-const sqlSettle = `WITH r AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::integer[], $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[],
-		$9::bigint[], $10::bigint[], $11::integer[], $12::integer[], $13::bigint[], $14::bigint[], $15::text[], $16::integer[], $17::bytea[], $18::text[], $19::bigint[], $20::integer[], $21::integer[])
-	AS r (id, holder, state, attempts, failures, next_at, last_attempt, attempt, org_id, previous, number, trigger, at, duration, outcome, status, response, reason, term, poison, counted)),
-settled AS (UPDATE deliveries d SET state = r.state, attempts = r.attempts, failures = r.failures, next_at = r.next_at, holder = 0, last_attempt = r.last_attempt, trigger = 0,
+// says again what the join says: whatever the planner thinks of the tables, these rows are
+// looked up and no others. Their lowest and highest key say it a third time, for that
+// alone leaves partitions out when the statement runs. (+ 0 keeps the planner from the
+// index of all that is pending, which looks small while there are no statistics.)
+const sqlSettle = `WITH settled AS (UPDATE deliveries d SET state = r.state, attempts = r.attempts, failures = r.failures, next_at = r.next_at, holder = 0, last_attempt = r.last_attempt, trigger = 0,
 		poison = greatest(d.poison, r.poison), lane = CASE WHEN r.poison = 2 THEN 0 ELSE d.lane END
-	FROM r WHERE d.id = r.id AND d.holder = r.holder AND d.state + 0 = 1 AND d.id = ANY ($1::bigint[]) RETURNING d.id, d.endpoint_id, d.last_attempt),
+	FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::integer[], $5::integer[], $6::bigint[], $7::bigint[], $20::integer[])
+		AS r (id, holder, state, attempts, failures, next_at, last_attempt, poison)
+	WHERE d.id = r.id AND d.holder = r.holder AND d.state + 0 = 1 AND d.id = ANY ($1::bigint[]) AND d.id BETWEEN $21 AND $22 RETURNING d.id, d.endpoint_id, d.last_attempt),
 attempt AS (INSERT INTO attempts (id, org_id, delivery_id, previous, number, trigger, at, duration, outcome, status, response, reason)
-	SELECT r.attempt, r.org_id, r.id, r.previous, r.number, r.trigger, r.at, r.duration, r.outcome, r.status, r.response, nullif(r.reason, '')
-	FROM r JOIN settled s ON s.id = r.id WHERE r.attempt <> 0),
+	SELECT a.id, a.org_id, a.delivery_id, a.previous, a.number, a.trigger, a.at, a.duration, a.outcome, a.status, a.response, nullif(a.reason, '')
+	FROM unnest($1::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::integer[], $12::integer[], $13::bigint[], $14::bigint[], $15::text[], $16::integer[],
+		$17::bytea[], $18::text[]) AS a (delivery_id, id, org_id, previous, number, trigger, at, duration, outcome, status, response, reason)
+	JOIN settled s ON s.id = a.delivery_id WHERE a.id <> 0),
 posting AS (INSERT INTO postings (owner_id, term, id)
-	SELECT s.endpoint_id, r.term, r.attempt FROM r JOIN settled s ON s.id = r.id WHERE r.attempt <> 0),
+	SELECT s.endpoint_id, p.term, p.id FROM unnest($1::bigint[], $8::bigint[], $19::bigint[]) AS p (delivery_id, id, term) JOIN settled s ON s.id = p.delivery_id WHERE p.id <> 0),
 counted AS (INSERT INTO counts (org_id, span, at, about_id, kind, node, n)
-	SELECT r.org_id, 60000, $22::bigint, 0, r.counted, $23::integer, count(*) FROM r JOIN settled s ON s.id = r.id WHERE r.counted <> 0 GROUP BY r.org_id, r.counted ORDER BY r.org_id, r.counted
+	SELECT c.org_id, 60000, $24::bigint, 0, c.kind, $25::integer, count(*) FROM unnest($1::bigint[], $9::bigint[], $23::integer[]) AS c (delivery_id, org_id, kind)
+	JOIN settled s ON s.id = c.delivery_id WHERE c.kind <> 0 GROUP BY c.org_id, c.kind ORDER BY c.org_id, c.kind
 	ON CONFLICT (org_id, span, at, about_id, kind, node) DO UPDATE SET n = counts.n + excluded.n)
 SELECT id, last_attempt FROM settled`

@@ -26,10 +26,10 @@ var postgresMigrations embed.FS
 const (
 	// oldestPostgres is the first version with all that the statements need.
 	oldestPostgres = 150_000
-	// readers and writers bound the connections of one node. Of the writers one is
-	// the writer's own; the others claim, beat and make partitions.
+	// readers and writers bound the connections of one node, besides the one that
+	// writes batches: readers are for lists, writers claim, beat and make partitions.
 	readers = 8
-	writers = 4
+	writers = 3
 	// openLock is the advisory lock under which nodes open the store one after
 	// another: "sigpost" in ASCII.
 	openLock = 0x73_69_67_70_6f_73_74
@@ -42,7 +42,9 @@ const (
 // postgres is what a store has only on PostgreSQL.
 type postgres struct {
 	config *pgx.ConnConfig
-	log    *slog.Logger
+	// batches has the one connection of the writer.
+	batches *sql.DB
+	log     *slog.Logger
 	// session is the name of all sessions of this process; empty behind a pooler, whose
 	// sessions are everybody's.
 	session string
@@ -72,11 +74,6 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, hook.Errorf(hook.CodeInvalid, "read database URL: %w; write it as postgres://user:password@host:5432/database", err)
 	}
-	if o.Poll {
-		withoutSession(config, o.URL)
-	} else {
-		withSession(config, sessionSettings())
-	}
 	session := newSession()
 	config.RuntimeParams["application_name"] = session // also when the URL says something else: others look for it
 	config.DialFunc = dial
@@ -84,17 +81,23 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = min(bound, answerTime)
 	}
-	s := &Store{seal: o.Seal, pg: &postgres{
-		config: config, session: session, age: aliveFor, bound: bound, batch: min(bound, writeTime), lock: bound / 10, sqlListen: sqlListen, log: o.Log,
-	}}
-	s.pg.polls.Store(o.Poll)
-	known := &translations{}
-	reading := config.Copy()
+	batching, reading := config.Copy(), config.Copy()
 	if o.Poll {
-		s.pg.session = ""
+		session = ""
+		for _, c := range []*pgx.ConnConfig{config, batching, reading} {
+			withoutSession(c, o.URL)
+		}
 	} else {
+		set(config, sessionSettings())
+		set(batching, batchSettings(), sessionSettings())
+		set(reading, sessionSettings())
 		reading.RuntimeParams["enable_hashjoin"] = "off" // lists look rows up one by one: a join that reads a whole table first is never right
 	}
+	known := &translations{}
+	s := &Store{seal: o.Seal, pg: &postgres{
+		config: config, batches: openPool(batching, known, bound, 1), session: session, age: aliveFor, bound: bound, batch: min(bound, writeTime), lock: bound / 10, sqlListen: sqlListen, log: o.Log,
+	}}
+	s.pg.polls.Store(o.Poll)
 	s.read, s.write = openPool(reading, known, bound, readers), openPool(config, known, bound, writers)
 	if err := s.openAlone(ctx, o); err != nil {
 		s.closeFiles()
@@ -111,6 +114,18 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 		return nil, hook.Errorf(hook.CodeUnavailable, "open database %s on %s: %w; %s", config.Database, config.Host, err, wayOut)
 	}
 	return s, nil
+}
+
+// set gives the sessions of config what they do not have yet: what stands in the URL, or
+// in earlier settings, counts.
+func set(config *pgx.ConnConfig, settings ...map[string]string) {
+	for _, s := range settings {
+		for name, value := range s {
+			if _, there := config.RuntimeParams[name]; !there {
+				config.RuntimeParams[name] = value
+			}
+		}
+	}
 }
 
 // openAlone opens the store while no other node does.
@@ -216,7 +231,7 @@ func (s *Store) closePostgres() error {
 	if s.writer != nil {
 		errs = append(errs, s.leave(ctx), s.writer.pg.close())
 	}
-	return errors.Join(append(errs, s.read.Close(), s.write.Close())...)
+	return errors.Join(append(errs, s.read.Close(), s.write.Close(), s.pg.batches.Close())...)
 }
 
 // snapshot are the options of a transaction that sees one state of the store.

@@ -5,15 +5,16 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"math"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
-	"github.com/sigpost/sigpost/internal/hook"
+	"github.com/google/go-cmp/cmp"
 )
 
 // planNode is a node of a plan as EXPLAIN (FORMAT JSON) gives it.
@@ -48,8 +49,15 @@ func (n *planNode) faults() (list []string) {
 // small tables they would be.
 func plan(t *testing.T, conn *sql.Conn, text string) planNode {
 	t.Helper()
+	const dear = "SET enable_sort = off; SET enable_bitmapscan = off; SET plan_cache_mode = force_generic_plan; "
+	return explained(t, conn, dear, translate(text))
+}
+
+// explained is the plan of a query under settings. Its last arguments may be given, for
+// instance to have partitions of which nothing is known; the others are NULL.
+func explained(t *testing.T, conn *sql.Conn, settings, text string, last ...string) planNode {
+	t.Helper()
 	ctx := context.Background()
-	text = translate(text)
 	n := 0
 	for _, m := range regexp.MustCompile(`\$\d+`).FindAllString(text, -1) {
 		n = max(n, len(m)-1)
@@ -60,12 +68,13 @@ func plan(t *testing.T, conn *sql.Conn, text string) planNode {
 	}
 	explain := "EXPLAIN (FORMAT JSON) EXECUTE q"
 	if n > 0 {
-		explain += "(" + strings.Repeat("NULL,", n-1) + "NULL)"
+		args := append(slices.Repeat([]string{"NULL"}, n-len(last)), last...)
+		explain += "(" + strings.Join(args, ", ") + ")"
 	}
 	var raw []byte
 	err := conn.Raw(func(dc any) error {
 		c := dc.(*pgConn).Conn.Conn()
-		if _, err := c.PgConn().Exec(ctx, "DEALLOCATE ALL; SET enable_sort = off; SET enable_bitmapscan = off; SET plan_cache_mode = force_generic_plan; PREPARE q AS "+text).ReadAll(); err != nil {
+		if _, err := c.PgConn().Exec(ctx, "DEALLOCATE ALL; "+settings+"PREPARE q AS "+text).ReadAll(); err != nil {
 			return err
 		}
 		results, err := c.PgConn().Exec(ctx, explain).ReadAll()
@@ -162,43 +171,74 @@ func TestClaimsAndAppendsLookRowsUpOnPostgreSQL(t *testing.T) {
 	}
 }
 
-// Of a table without statistics, as a new partition is, records read the rows of
-// their deliveries only, also when these lie far apart.
-func TestRecordsLookTheirDeliveriesUpOnPostgreSQL(t *testing.T) {
+// Batches are planned once for all, so their plans must be right whatever the tables
+// hold: those of an empty database must be those of a full one whose statistics are known,
+// find deliveries by the keys in the list, and compare nothing each with each.
+func TestBatchesHaveOnePlanOnPostgreSQL(t *testing.T) {
 	t.Parallel()
-	ctx := context.Background()
 	s := openNode(t, server.Database(t))
+	empty := batchPlans(t, s)
 	first := s.writer.key(time.Now(), 10_000)
-	const fill = `INSERT INTO deliveries SELECT CAST(? AS BIGINT) + n, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM generate_series(0, 9999) AS n`
+	const fill = `INSERT INTO deliveries SELECT CAST(? AS BIGINT) + n, 1, 1, 1, n % 2, 0, 0, 0, 0, 0, 0, 0, 0 FROM generate_series(0, 9999) AS n`
 	if _, err := s.write.Exec(fill, first); err != nil {
 		t.Fatal(err)
 	}
-	b := &settledBatch{records: map[int64]*hook.Record{}}
-	for i := range 60 {
-		b.add(s.writer, &hook.Record{Delivery: hook.Delivery{ID: first + hook.Key(i*150)}}, time.Now())
+	full := batchPlans(t, s)
+	if _, err := s.write.Exec("ANALYZE"); err != nil {
+		t.Fatal(err)
 	}
-	var pipe pgx.Batch
-	b.queue(&pipe)
-	conn, err := s.write.Conn(ctx)
+	known := batchPlans(t, s)
+	for i, name := range []string{"append", "settle"} {
+		if diff := cmp.Diff(empty[i], full[i]) + cmp.Diff(empty[i], known[i]); diff != "" {
+			t.Errorf("%s is planned differently when there are rows: %s", name, diff)
+		}
+		if loop := known[i].under("Nested Loop"); loop != nil {
+			t.Errorf("%s has a nested loop: %+v", name, loop)
+		}
+	}
+	conds := known[1].conds("deliveries")
+	if len(conds) == 0 {
+		t.Error("the plan of settle has no deliveries")
+	}
+	for _, c := range conds {
+		if !strings.Contains(c, "id = ANY ($1)") || !strings.Contains(c, "id <= $22") {
+			t.Errorf("deliveries are found by %q", c)
+		}
+	}
+}
+
+// batchPlans are the plans that a new connection for batches makes of its statements.
+func batchPlans(t *testing.T, s *Store) []planNode {
+	t.Helper()
+	config := s.pg.config.Copy()
+	maps.Copy(config.RuntimeParams, batchSettings())
+	db := openPool(config, &translations{}, statementTime, 1)
+	defer db.Close()
+	conn, err := db.Conn(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	var plans []struct{ Plan planNode }
-	err = conn.Raw(func(dc any) error {
-		q := pipe.QueuedQueries[0]
-		return dc.(*pgConn).Conn.Conn().QueryRow(ctx, "EXPLAIN (FORMAT JSON) "+q.SQL, q.Arguments...).Scan(&plans)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	conds := plans[0].Plan.conds("deliveries")
-	if len(conds) == 0 {
-		t.Error("the plan has no deliveries")
-	}
-	for _, c := range conds {
-		if !strings.Contains(c, "id = ") {
-			t.Errorf("deliveries are found by %q", c)
+	return []planNode{explained(t, conn, "", sqlAppend), explained(t, conn, "", sqlSettle, "0", strconv.Itoa(math.MaxInt), "NULL", "0", "0")}
+}
+
+func TestUnitsWithStatementsOfTheirOwnArePlannedEachOnPostgreSQL(t *testing.T) {
+	t.Parallel()
+	s := openNode(t, server.Database(t))
+	ctx := context.Background()
+	const q = "SELECT current_setting('plan_cache_mode') || ' ' || current_setting('enable_nestloop')"
+	for range 2 {
+		var batch, unit string
+		if err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
+			return tx.QueryRowContext(ctx, q).Scan(&unit)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.writer.pg.conn.QueryRowContext(ctx, q).Scan(&batch); err != nil { // the writer is idle
+			t.Fatal(err)
+		}
+		if unit != "force_custom_plan on" || batch != "force_generic_plan off" {
+			t.Errorf("a unit runs under %q, batches under %q", unit, batch)
 		}
 	}
 }

@@ -253,8 +253,19 @@ func (s *Store) RunHeartbeat(ctx context.Context, beaten func(nodes int)) error 
 	}
 }
 
-// leave makes this incarnation dead and gives its number back.
-func (s *Store) leave(ctx context.Context) error {
+// leave hands over. When the server was gone a moment ago, connections that were idle
+// are broken and do not know it.
+func (s *Store) leave(ctx context.Context) (err error) {
+	for range writers + 1 {
+		if err = s.endIncarnation(ctx); !postgresTrouble(err) {
+			return err
+		}
+	}
+	return err
+}
+
+// endIncarnation makes this incarnation dead and gives its number back.
+func (s *Store) endIncarnation(ctx context.Context) error {
 	if _, err := s.write.ExecContext(ctx, sqlEndIncarnation, s.Incarnation()); err != nil {
 		return fmt.Errorf("end incarnation: %w", err)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -70,7 +71,7 @@ func (b *settledBatch) add(w *writer, r *hook.Record, now time.Time) {
 
 func (b *settledBatch) queue(pipe *pgx.Batch) {
 	pipe.Queue(sqlSettle, b.id, b.holder, b.state, b.attempts, b.failures, b.next, b.last, b.attempt, b.org, b.previous, b.number, b.trigger, b.at, b.took,
-		b.outcome, b.status, b.response, b.reason, b.term, b.poison, b.counted, b.minute, b.node).Query(b.read)
+		b.outcome, b.status, b.response, b.reason, b.term, b.poison, slices.Min(b.id), slices.Max(b.id), b.counted, b.minute, b.node).Query(b.read)
 }
 
 // read takes in which records were written; all others were refused.

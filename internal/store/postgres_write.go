@@ -67,13 +67,13 @@ func (p *pgWriter) once(batch []*write) error {
 }
 
 // connect takes a connection that answers, if there is none: when the server was
-// gone, those that were idle are broken as well, and do not know it.
+// gone, one that was idle is broken as well, and does not know it.
 func (p *pgWriter) connect(ctx context.Context) (err error) {
-	for range writers + 1 {
+	for range 2 {
 		if p.conn != nil {
 			return nil
 		}
-		conn, failed := p.store.write.Conn(ctx)
+		conn, failed := p.store.pg.batches.Conn(ctx)
 		if failed != nil {
 			return failed
 		}
@@ -177,6 +177,9 @@ func (p *pgWriter) write(ctx context.Context, batch []*write) (*states, error) {
 	lanes.lock(&pipe)
 	for _, round := range settled {
 		round.queue(&pipe)
+	}
+	if (others || lanes != nil) && p.store.pg.session != "" {
+		pipe.Queue(sqlPlanEach)
 	}
 	lanes.read(&pipe)
 	if err := p.send(ctx, &pipe); err != nil || !open {

@@ -171,6 +171,9 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 	if err := s.begin(ctx, o); err != nil {
 		return err
 	}
+	if err := bringHome(ctx, s.write); err != nil {
+		return err
+	}
 	s.checkpoints, err = newCheckpointer(path, o.Log)
 	if err != nil {
 		return err

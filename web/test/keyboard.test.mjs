@@ -32,7 +32,8 @@ test("g and a letter goes to a screen", async () => {
 
 test("j and k walk a list, Enter opens, / searches, Escape leaves", async () => {
   await page.goto(`${server.url}/#/messages`);
-  await page.getByRole("listitem").first().waitFor();
+  await page.locator("h1", { hasText: "Messages" }).waitFor();
+  await page.locator("[data-at='0']").waitFor();
   const focused = () => page.evaluate(() => document.activeElement?.closest("[data-at]")?.getAttribute("data-at"));
   for (const [key, at] of [["j", "0"], ["j", "1"], ["j", "2"], ["k", "1"]]) {
     await page.keyboard.press(key);

@@ -79,6 +79,20 @@ func TestBookSignsTheExactBytes(t *testing.T) {
 	}
 }
 
+func TestBookFromGoesOnWhereAnotherEnds(t *testing.T) {
+	t.Parallel()
+	all, rest := NewBook("secret", 30), NewBookFrom("secret", 20, 10)
+	want, wantSig := make([]byte, Size), make([]byte, SignatureLen)
+	got, gotSig := make([]byte, Size), make([]byte, SignatureLen)
+	for n := rest.First(); n < rest.First()+uint64(rest.Len()); n++ {
+		all.Write(want, wantSig, n)
+		rest.Write(got, gotSig, n)
+		if string(got) != string(want) || string(gotSig) != string(wantSig) {
+			t.Errorf("event %d differs", n)
+		}
+	}
+}
+
 func TestWriteAllocatesNothing(t *testing.T) {
 	book := NewBook("secret", 2)
 	body, sig := make([]byte, Size), make([]byte, SignatureLen)

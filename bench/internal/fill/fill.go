@@ -40,14 +40,20 @@ type Options struct {
 // and has then written to out when half of the messages were there (RFC 3339), and no more.
 func Run(ctx context.Context, args []string, out io.Writer) error {
 	var opt Options
+	var url, key string
 	flags := flag.NewFlagSet("fill", flag.ContinueOnError)
 	flags.StringVar(&opt.Data, "data", "", "data directory")
 	flags.StringVar(&opt.Org, "org", "", "organization")
 	flags.StringVar(&opt.App, "app", "", "application, app_…")
 	flags.StringVar(&opt.Endpoint, "endpoint", "", "endpoint, ep_…")
 	flags.IntVar(&opt.Messages, "messages", 0, "how many messages")
+	flags.StringVar(&url, "url", "", "database to stock with events of a source; all else but -messages is then left out")
+	flags.StringVar(&key, "master-key", "", "of the nodes of -url")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if url != "" {
+		return Stock(ctx, url, key, opt.Messages)
 	}
 	middle, err := Fill(ctx, opt)
 	if err != nil {
@@ -92,10 +98,13 @@ type filler struct {
 	store              *store.Store
 	template           *event.Template
 	org, app, endpoint hook.Key
+	make               func(n int) *hook.Append
+	result             func(n int) result
 }
 
 func newFiller(ctx context.Context, s *store.Store, opt Options) (*filler, error) {
-	f := &filler{store: s, template: event.NewTemplate()}
+	f := &filler{store: s, template: event.NewTemplate(), result: resultOf}
+	f.make = f.message
 	org, err := s.OrganizationByExternal(ctx, opt.Org)
 	if err != nil {
 		return nil, err
@@ -120,7 +129,7 @@ func (f *filler) write(ctx context.Context, first, end int) error {
 		group.Go(func() error {
 			records := make([]*hook.Record, 0, recordsAtOnce)
 			for i := int(next.Add(1) - 1); i < end; i = int(next.Add(1) - 1) {
-				a := f.message(i)
+				a := f.make(i)
 				if err := f.store.Append(ctx, a); err != nil {
 					return err
 				}
@@ -155,7 +164,7 @@ func (f *filler) message(n int) *hook.Append {
 
 // record is what came of the delivery of message n.
 func (f *filler) record(a *hook.Append, n int) *hook.Record {
-	result, now := resultOf(n), time.Now()
+	result, now := f.result(n), time.Now()
 	r := &hook.Record{
 		Delivery: a.Deliveries[0], State: result.state, NextAt: now,
 		Attempt: &hook.Attempt{Number: 1, At: now, Duration: time.Millisecond, Outcome: result.outcome, Status: result.status},

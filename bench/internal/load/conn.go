@@ -34,9 +34,9 @@ const (
 	idempotencyHeader = "Idempotency-Key"
 )
 
-// dial prepares a connection whose requests go where opt says.
-func dial(opt *Options) (*conn, error) {
-	u, err := url.Parse("http://" + opt.Addr + opt.Path)
+// dial prepares a connection to addr whose requests are as opt says.
+func dial(opt *Options, addr string) (*conn, error) {
+	u, err := url.Parse("http://" + addr + opt.Path)
 	if err != nil {
 		return nil, fmt.Errorf("parse address: %w", err)
 	}

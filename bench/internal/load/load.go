@@ -15,8 +15,8 @@ import (
 
 // Options say where the events go.
 type Options struct {
-	Addr string // host:port
-	Path string
+	Addrs []string // host:port, of one server or of several, among which connections are divided
+	Path  string
 	// Token makes the requests those of the API: with it, and with an idempotency key of
 	// its own for each, in place of a signature. An accepted event is then answered 202.
 	Token       string
@@ -58,12 +58,14 @@ const overloadPause = 10 * time.Millisecond
 // An answer that is neither acceptance nor 503 and a broken connection end the run with an error.
 func Closed(ctx context.Context, opt Options, d time.Duration) (Result, error) {
 	var next atomic.Uint64
+	next.Store(opt.Book.First())
+	end := opt.Book.First() + uint64(opt.Book.Len())
 	return run(ctx, opt, d, func(began time.Duration) loop {
 		return func(w *worker) error {
 			for {
 				now := time.Since(opt.Zero)
 				n := next.Add(1) - 1
-				if now >= began+d || n >= uint64(opt.Book.Len()) {
+				if now >= began+d || n >= end {
 					return nil
 				}
 				if err := w.post(n, now); err != nil {
@@ -92,7 +94,7 @@ func Open(ctx context.Context, opt Options, rate int, d time.Duration) (Result, 
 		})
 		return func(w *worker) error {
 			for i := range queue {
-				if err := w.post(uint64(i), due(i)); err != nil {
+				if err := w.post(opt.Book.First()+uint64(i), due(i)); err != nil {
 					return err
 				}
 			}
@@ -113,7 +115,7 @@ func run(ctx context.Context, opt Options, d time.Duration, start func(began tim
 	group, ctx := errgroup.WithContext(ctx)
 	workers := make([]*worker, opt.Connections)
 	for i := range workers {
-		c, err := dial(&opt)
+		c, err := dial(&opt, opt.Addrs[i%len(opt.Addrs)])
 		if err != nil {
 			return Result{}, fmt.Errorf("connection %d: %w", i+1, err)
 		}

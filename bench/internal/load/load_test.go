@@ -20,7 +20,7 @@ func target(t *testing.T, events int, handler http.HandlerFunc) Options {
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
 	return Options{
-		Addr: strings.TrimPrefix(srv.URL, "http://"), Path: "/in/bench",
+		Addrs: []string{strings.TrimPrefix(srv.URL, "http://")}, Path: "/in/bench",
 		Book: event.NewBook("secret", events), Connections: 4, Zero: time.Now(),
 	}
 }
@@ -143,6 +143,38 @@ func TestOpenCountsFromWhenAnEventWasDue(t *testing.T) {
 		}
 		if a.Answered-a.Due < 20*time.Millisecond { // all of them waited for the first
 			t.Errorf("event %d: latency %v hides its wait", i, a.Answered-a.Due)
+		}
+	}
+}
+
+func TestConnectionsAreDividedAndNumbersGoOn(t *testing.T) {
+	t.Parallel()
+	const first, events = 1000, 80
+	var seen [2]atomic.Int32
+	tmpl := event.NewTemplate()
+	count := func(i int) http.HandlerFunc {
+		return func(_ http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			if n, err := tmpl.Number(body); err != nil || n < first || n >= first+events {
+				t.Errorf("event %d, %v", n, err)
+			}
+			seen[i].Add(1)
+		}
+	}
+	opt := target(t, 0, count(0))
+	opt.Addrs = append(opt.Addrs, target(t, 0, count(1)).Addrs...)
+	opt.Book = event.NewBookFrom("secret", first, events)
+	got, err := Open(t.Context(), opt, 1000, events*time.Millisecond)
+	if err != nil || len(got.Accepted) != events || seen[0].Load() == 0 || seen[1].Load() == 0 {
+		t.Errorf("%d accepted, %d and %d seen, %v", len(got.Accepted), seen[0].Load(), seen[1].Load(), err)
+	}
+	got, err = Closed(t.Context(), opt, time.Minute)
+	if err != nil || len(got.Accepted) != events {
+		t.Errorf("%d accepted, %v", len(got.Accepted), err)
+	}
+	for _, a := range got.Accepted {
+		if a.Number < first || a.Number >= first+events {
+			t.Errorf("number %d", a.Number)
 		}
 	}
 }

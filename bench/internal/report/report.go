@@ -26,6 +26,10 @@ const (
 	KiB          Unit = "KiB"
 	MiB          Unit = "MiB"
 	Count        Unit = "events"
+	Microseconds Unit = "µs"
+	Bytes        Unit = "bytes"
+	Percent      Unit = "%"
+	PerEvent     Unit = "an event"
 )
 
 // Goal says on which side of a limit a figure is to lie.
@@ -79,6 +83,11 @@ func (r *Report) Add(group, name string, unit Unit, goal *Goal, note string, run
 	r.Rows = append(r.Rows, row)
 }
 
+// Pass notes that a measurement was passed over, and why.
+func (r *Report) Pass(group, reason string) {
+	r.Rows = append(r.Rows, Row{Group: group, Name: "passed over", Note: reason})
+}
+
 // WriteTable prints the report for people.
 func (r *Report) WriteTable(w io.Writer) error {
 	m := r.Machine
@@ -93,7 +102,7 @@ func (r *Report) WriteTable(w io.Writer) error {
 			fmt.Fprintf(tab, "%s\t\t\t\t\t\n", strings.ToUpper(group))
 		}
 		fmt.Fprintf(tab, "  %s\t%s\t%s\t%s\t%s\t%s\n",
-			row.Name, row.Unit.format(row.Value), row.spread(), row.target(), row.result(), row.Note)
+			row.Name, row.figure(), row.spread(), row.target(), row.result(), row.Note)
 	}
 	return tab.Flush()
 }
@@ -110,6 +119,13 @@ func (r *Report) WriteFile(path string) error {
 		return fmt.Errorf("write the figures: %w", err)
 	}
 	return nil
+}
+
+func (r Row) figure() string {
+	if len(r.Runs) == 0 {
+		return ""
+	}
+	return r.Unit.format(r.Value)
 }
 
 func (r Row) spread() string {
@@ -149,11 +165,11 @@ func (u Unit) format(value float64) string {
 
 func (u Unit) digits(value float64) string {
 	switch u {
-	case Rate, Count:
+	case Rate, Count, Bytes:
 		return strconv.FormatFloat(value, 'f', 0, 64)
-	case Milliseconds:
+	case Milliseconds, PerEvent:
 		return strconv.FormatFloat(value, 'f', 3, 64)
-	case KiB, MiB:
+	case KiB, MiB, Microseconds, Percent:
 		return strconv.FormatFloat(value, 'f', 1, 64)
 	}
 	return strconv.FormatFloat(value, 'f', 2, 64)

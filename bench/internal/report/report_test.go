@@ -73,6 +73,7 @@ func sample() *Report {
 	r.Add("intake", "sigpost / bare-fsync", Ratio, AtLeast(0.6), "", 0.7, 0.5999, 0.61)
 	r.Add("intake", "sigpost", Rate, nil, "a note", 12345.6)
 	r.Add("idle", "memory", MiB, AtMost(40), "", 40.01)
+	r.Pass("other", "it is not installed")
 	return r
 }
 
@@ -93,6 +94,8 @@ INTAKE
   sigpost               12346 events/s                                 a note
 IDLE                                                                   
   memory                40.0 MiB                   ≤ 40.0 MiB  MISS    
+OTHER                                                                  
+  passed over                                                          it is not installed
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sigpost/sigpost/internal/store/storetest/pgserver"
 )
 
 // PoolerRequired is the variable that makes tests fail where they would pass a pooler
@@ -46,7 +48,7 @@ func (s *Server) Pooler(t testing.TB, url string, more ...string) string {
 		}
 		t.Skip(reason)
 	}
-	port, err := freePort()
+	port, err := pgserver.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,11 +58,11 @@ func (s *Server) Pooler(t testing.TB, url string, more ...string) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	file := filepath.Join(dir, "pgbouncer.ini")
-	if err := os.WriteFile(file, fmt.Appendf(nil, poolerConfig, s.port, port, strings.Join(more, "\n")), 0o644); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, poolerConfig, s.running.Port(), port, strings.Join(more, "\n")), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	run := exec.Command(program, "-q", file)
-	if err := asAnother(run, dir); err != nil {
+	if err := pgserver.AsAnother(run, dir); err != nil {
 		t.Fatal(err)
 	}
 	log := &strings.Builder{}
@@ -82,7 +84,7 @@ func (s *Server) Pooler(t testing.TB, url string, more ...string) string {
 		conn, err := net.Dial("tcp", at)
 		if err == nil {
 			conn.Close()
-			return strings.Replace(url, fmt.Sprintf("127.0.0.1:%d", s.port), at, 1)
+			return strings.Replace(url, fmt.Sprintf("127.0.0.1:%d", s.running.Port()), at, 1)
 		}
 		select {
 		case <-ended:

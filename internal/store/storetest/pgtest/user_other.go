@@ -1,8 +1,0 @@
-//go:build !unix
-
-package pgtest
-
-import "os/exec"
-
-// asAnother does nothing where there is no root.
-func asAnother(*exec.Cmd, string) error { return nil }
