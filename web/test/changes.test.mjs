@@ -1,0 +1,183 @@
+// What can be changed is changed: each form is filled in, and the API asked what
+// came of it.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { openPage, signIn, startBrowser } from "./browser.mjs";
+import { startServer, until } from "./server.mjs";
+import { furnish } from "./world.mjs";
+
+let server, world, browser, page;
+before(async () => {
+  [server, browser] = await Promise.all([startServer(), startBrowser()]);
+  world = await furnish(server);
+  page = await openPage(browser);
+  await signIn(page, server);
+});
+after(async () => {
+  assert.deepEqual(page?.errors, []);
+  await browser?.close();
+  await server?.stop();
+  await world?.stop();
+});
+
+const show = async (where, title) => {
+  await page.goto(`${server.url}/#${where}`);
+  await page.locator("h1", { hasText: title }).waitFor();
+};
+const press = (name, exact = true) => page.getByRole("button", { name, exact }).click();
+const noted = (text) => page.getByText(text).first().waitFor();
+const dialog = () => page.getByRole("dialog");
+const get = (path) => server.api("GET", path);
+
+test("an endpoint of an application: settings, headers, secret, pause and resume", async () => {
+  const path = `/api/v1/app/${world.app}/endpoint/${world.orders}`;
+  await show(`/apps/${world.app}/endpoints/${world.orders}?tab=settings`, "Orders in production");
+  await page.getByLabel("Event types").fill("invoice.paid,");
+  await page.getByLabel("Name").fill("Orders and invoices");
+  await page.getByLabel(/At most/).fill("25");
+  await page.getByLabel("Order", { exact: true }).selectOption("kind");
+  await page.getByLabel("Kind of subject").fill("customer");
+  await press("Save");
+  await noted("Saved");
+  const e = await get(path);
+  assert.deepEqual([e.description, e.eventTypePatterns, e.throttleRate, e.order], ["Orders and invoices", ["order.*", "invoice.paid"], 25, "subject:customer"]);
+
+  await page.getByLabel(/At most/).fill("");
+  await press("Remove order.*");
+  await press("Remove invoice.paid");
+  await press("Save");
+  await until("everything is wanted", async () => {
+    const x = await get(path);
+    return !x.eventTypes && !x.eventTypePatterns?.length && !x.throttleRate;
+  });
+
+  await page.getByRole("link", { name: "Secret and headers" }).click();
+  await press("Add a header");
+  await page.getByLabel("Header name").fill("X-Team");
+  await page.getByLabel("Header value").fill("orders");
+  await press("Save headers");
+  await noted("Headers saved");
+  assert.deepEqual((await get(`${path}/headers`)).headers, { "X-Team": "orders" });
+  const before = (await get(`${path}/secret`)).key;
+  await press("Rotate");
+  await dialog().getByRole("button", { name: "Rotate" }).click();
+  await noted("Rotated");
+  assert.notEqual((await get(`${path}/secret`)).key, before);
+
+  await press("Pause");
+  await page.getByRole("button", { name: "Resume" }).waitFor();
+  assert.equal((await get(path)).state, "paused");
+  await press("Resume");
+  await page.getByRole("button", { name: "Pause" }).waitFor();
+  assert.equal((await get(path)).state, "enabled");
+});
+
+test("an endpoint of a source keeps what a change does not name", async () => {
+  const path = `/ingest/api/v1/source/${world.source}/endpoint/${world.endpoint}`;
+  await show(`/sources/${world.source}/endpoints/${world.endpoint}?tab=settings`, "Onboarding");
+  await page.getByLabel("Event types").fill("veriff.decision.*,");
+  await press("Save");
+  await noted("Saved");
+  await press("Pause");
+  await page.getByRole("button", { name: "Resume" }).waitFor();
+  const e = await get(path);
+  assert.deepEqual([e.state, e.description, e.uid, e.eventTypePatterns], ["paused", "Onboarding", "kyc", ["veriff.decision.*"]]);
+  await press("Resume");
+  await page.getByRole("button", { name: "Pause" }).waitFor();
+});
+
+test("recovery counts first, then sends and shows how far it is", async () => {
+  const had = world.good.got.length;
+  await show(`/apps/${world.app}/endpoints/${world.orders}?tab=recovery&way=bulk-replay`, "Orders and invoices");
+  await press("Count first");
+  await page.getByText(/6 messages would be sent/).waitFor();
+  assert.equal(world.good.got.length, had);
+  await press("Send 6 messages");
+  await page.getByText(/6 messages sent/).waitFor();
+  await until("all six came again", () => world.good.got.length >= had + 6);
+});
+
+test("a source: settings and secrets", async () => {
+  await show(`/sources/${world.source}?tab=settings`, "veriff-prod");
+  await page.getByLabel("Allowed addresses").fill("127.0.0.0/8,");
+  await page.getByLabel("When an event comes again").selectOption("forward");
+  await press("Save");
+  await noted("Saved");
+  const s = await get(`/ingest/api/v1/source/${world.source}`);
+  assert.deepEqual([s.allowIps, s.onDuplicate, s.uid, s.secretCount], [["127.0.0.0/8"], "forward", "veriff-prod", 1]);
+  await page.getByRole("link", { name: "Secrets" }).click();
+  await press("Add a secret");
+  await dialog().getByLabel("Signing secret").fill("00000000-1111-2222-3333-444444444444");
+  await dialog().getByRole("button", { name: "Add the secret" }).click();
+  await noted("The new secret is in force");
+  assert.equal((await get(`/ingest/api/v1/source/${world.source}/status`)).secrets.length, 2);
+  await page.getByRole("button", { name: "End now" }).last().click();
+  await press("End it");
+  await noted("It is not valid any more");
+  assert.equal((await get(`/ingest/api/v1/source/${world.source}/status`)).secrets.length, 1);
+});
+
+test("applications, messages, event types", async () => {
+  await show("/apps?new=1", "Applications");
+  await dialog().getByLabel("Name").fill("Initech");
+  await dialog().getByLabel("Uid").fill("initech");
+  await dialog().getByRole("button", { name: "Create" }).click();
+  await page.locator("h1", { hasText: "Initech" }).waitFor();
+  await press("Send a message");
+  await dialog().getByLabel("Event type").fill("order.paid");
+  await dialog().getByLabel("Payload").fill("{broken");
+  await dialog().getByRole("button", { name: "Send" }).click();
+  await page.getByText(/This is not JSON/).waitFor();
+  await dialog().getByLabel("Payload").fill('{"id": 7}');
+  await dialog().getByRole("button", { name: "Send" }).click();
+  await page.getByText("No endpoint wanted it").waitFor();
+
+  await show("/event-types?new=1", "Event types");
+  await dialog().getByLabel("Name").fill("user.signup");
+  await dialog().getByLabel("Description").fill("Somebody came");
+  await dialog().getByLabel("JSON Schema").fill('{"type": "object", "properties": {"email": {"type": "string", "format": "email"}}}');
+  await dialog().getByRole("button", { name: "Create" }).click();
+  await page.locator("h1", { hasText: "user.signup" }).waitFor();
+  await page.getByRole("region", { name: "Example 1" }).getByText("ada@example.com").waitFor();
+});
+
+test("keys, people, operational webhooks, settings", async () => {
+  await show("/keys?new=1", "API keys");
+  await dialog().getByLabel("Name").fill("deploys");
+  await dialog().getByRole("button", { name: "Make the key" }).click();
+  const token = await page.getByTestId("once").innerText();
+  assert.match(token, /^sigpost_/);
+  await press("Done");
+  await page.getByRole("row", { name: /deploys/ }).getByRole("button", { name: "Revoke" }).click();
+  await press("Revoke the key");
+  await noted("Revoked");
+
+  await show("/people?new=1", "People");
+  await dialog().getByLabel("Name").fill("linus");
+  await dialog().getByRole("button", { name: "Make the link" }).click();
+  assert.match(await page.getByTestId("once").innerText(), /#\/welcome\?token=/);
+  await press("Done");
+  await page.getByLabel("Role of linus").selectOption("viewer");
+  await noted("linus is viewer now");
+
+  await show(`/operational/${world.operational}`, "Pager");
+  await page.getByLabel("Name").fill("Night shift");
+  await press("Save");
+  await noted("Saved");
+  assert.equal((await get(`/api/v1/operational-webhook/endpoint/${world.operational}`)).description, "Night shift");
+
+  await show("/settings", "Settings");
+  await page.getByLabel("Names of the signature headers").selectOption("both");
+  await page.getByLabel("Payloads").first().fill("14");
+  await page.getByRole("button", { name: "Save" }).first().click();
+  await noted("Saved");
+  await page.getByLabel("Sites that may frame it").fill("https://app.example,");
+  await page.getByRole("button", { name: "Save" }).last().click();
+  await until("both were kept", async () => {
+    const o = await get("/api/v1/organization");
+    return o.signatureHeaders === "both" && o.retention.payloads === 14 && o.portal.allowedOrigins[0] === "https://app.example";
+  });
+  await page.getByLabel("Payloads").first().fill("");
+  await page.getByRole("button", { name: "Save" }).first().click();
+  await until("it is the server's choice again", async () => (await get("/api/v1/organization")).retention.payloads === null);
+});
