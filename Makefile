@@ -47,8 +47,9 @@ bench: ## measure against the baselines; takes about half an hour
 fuzz: ## fuzz every parser for a while (FUZZTIME=30s each)
 	@./.ci/fuzz $(or $(FUZZTIME),30s)
 
-soak: ## the crash test for long: 200 rounds
-	CRASH_ROUNDS=200 $(GO) test ./test -run Crash -count 1 -timeout 60m -v
+soak: ## crash, power and key tests for 2,000 rounds, 100,000 simulated worlds; takes a night
+	CRASH_ROUNDS=2000 $(GO) test ./test -run 'Crash|Linearizable' -count 1 -timeout 12h -v
+	$(GO) test ./internal/dispatch -run Simulated -simulations 100000 -count 1 -timeout 12h -v
 
 clean: ## remove what was built
 	rm -f $(BIN)

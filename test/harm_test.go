@@ -261,7 +261,8 @@ func (h *harm) change(client *http.Client, round, n int) error {
 		return err
 	}
 	h.secret.acknowledge()
-	_, task, err := ask("POST", "/api/v1/app/a/endpoint/failing/recover", fmt.Sprintf(`{"since":%q}`, time.Now().Add(-time.Hour-time.Duration(n)*time.Second).Format(time.RFC3339))) // no two choose alike
+	since := time.Now().Add(-5 * time.Second).Format(time.RFC3339Nano) // no two tasks choose alike
+	_, task, err := ask("POST", "/api/v1/app/a/endpoint/failing/recover", fmt.Sprintf(`{"since":%q,"pace":1000}`, since))
 	if err != nil {
 		return err
 	}
