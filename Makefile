@@ -35,7 +35,7 @@ docs: ## write the generated documents again
 	$(GO) test ./internal/provider -run Documentation -update
 	$(GO) test ./internal/api -run Document -update
 
-bench: ## measure against the baselines; takes about half an hour
+bench: ## measure against the baselines; takes about an hour
 	$(GO) run ./bench
 
 fuzz: ## fuzz every parser for a while (FUZZTIME=30s each)

@@ -1,7 +1,7 @@
 // Command bench measures what Sigpost costs, as ratios to servers that do less (package
 // role), and prints the table behind docs/performance.md:
 //
-//	go run ./bench                         # everything, about half an hour
+//	go run ./bench                         # everything, about an hour
 //	go run ./bench -quick                  # a smoke run: the figures mean little
 //	go run ./bench -run 'intake|relay' -seconds 10 -json figures.json
 //	go run ./bench -run postgres           # all on PostgreSQL, about a quarter of an hour

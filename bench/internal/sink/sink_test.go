@@ -200,6 +200,7 @@ func TestHoleReadsAndNeverAnswers(t *testing.T) {
 	if _, err := conn.Read(make([]byte, 1)); !errors.As(err, &timeout) || !timeout.Timeout() {
 		t.Errorf("read gave %v, want a timeout", err)
 	}
+	<-h.First()
 	if h.Accepted() != 1 {
 		t.Errorf("accepted %d", h.Accepted())
 	}
