@@ -41,7 +41,7 @@ web: ## build the dashboard (web/dist) again; needs Node
 web-check: ## fail when the dashboard that is committed is not what its sources make
 	@./.ci/web check
 
-bench: ## measure against the baselines; takes about half an hour
+bench: ## measure against the baselines; takes about an hour
 	$(GO) run ./bench
 
 fuzz: ## fuzz every parser for a while (FUZZTIME=30s each)

@@ -25,14 +25,15 @@ import (
 )
 
 // TestMain lets the test binary play the children: the baselines, and a Sigpost that
-// acknowledges everything and delivers nothing; on PostgreSQL it is the real one.
+// acknowledges everything and delivers nothing; under its real name, and on PostgreSQL, it
+// is the real one.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && (os.Args[1] == "role" || os.Args[1] == "fill") {
 		main()
 		return
 	}
 	if len(os.Args) > 1 && os.Args[1] == "serve" {
-		if text, _ := os.ReadFile(os.Args[3]); strings.Contains(string(text), "\ndatabase_url: ") {
+		if text, _ := os.ReadFile(os.Args[3]); filepath.Base(os.Args[0]) == real || strings.Contains(string(text), "\ndatabase_url: ") {
 			os.Exit(cli.Run(context.Background(), "test", os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.LookupEnv))
 		}
 		forget(os.Args[3])
@@ -77,7 +78,7 @@ func smallIn(t *testing.T, dir string) *bench {
 	t.Helper()
 	b, err := newBench(options{
 		seconds: 100 * time.Millisecond, steady: 200 * time.Millisecond, patience: 10 * time.Second,
-		idle: time.Millisecond, pairs: 1, messages: 1000, dir: dir, binary: os.Args[0],
+		idle: time.Millisecond, pairs: 1, messages: 1000, endpoints: 20, dir: dir, binary: os.Args[0],
 	}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
@@ -232,9 +233,10 @@ func TestParseRefusesWhatItCannotMeasure(t *testing.T) {
 	for args, want := range map[string]string{
 		"-pairs 0":            "-pairs 0: give 1 to 100",
 		"-messages 1":         "-messages 1: give 1,000 to 10,000,000",
+		"-endpoints 9":        "-endpoints 9: give 10 to 5,000",
 		"-seconds 0":          "-seconds 0: give 0.1 to 60",
 		"-steady-seconds 9e9": "-steady-seconds",
-		"-run nothing":        `-run "nothing" matches no measurement: there are baselines, intake, api, relay, latency, silent, lists, idle, postgres, `,
+		"-run nothing":        `-run "nothing" matches no measurement: there are baselines, intake, api, relay, fan-out, latency, silent, hanging, replay, restart, claims, lists, idle, postgres, `,
 		"-run (":              "-run: error parsing regexp",
 		"-begin /nowhere":     "-begin: stat /nowhere/sigpost.db",
 		"extra":               `unexpected argument "extra"`,

@@ -51,7 +51,7 @@ func (b *bench) lists(ctx context.Context) error {
 		return fmt.Errorf("make the data directory of lists: %w", err)
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // the bench removes the directory above at its end
-	l, err := b.fillLibrary(ctx, dir, to.URL())
+	l, err := b.fillLibrary(ctx, dir, to.URL(), b.opt.messages)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (b *bench) lists(ctx context.Context) error {
 
 // fillLibrary has a server make the application and its endpoint, stops it, fills its
 // store, and starts it again, as one that has had these messages for long.
-func (b *bench) fillLibrary(ctx context.Context, dir, url string) (*library, error) {
+func (b *bench) fillLibrary(ctx context.Context, dir, url string, messages int) (*library, error) {
 	s, err := b.launch(ctx, "sigpost", place{dir: dir})
 	if err != nil {
 		return nil, err
@@ -97,9 +97,9 @@ func (b *bench) fillLibrary(ctx context.Context, dir, url string) (*library, err
 	if _, err := s.Stop(stopLimit); err != nil {
 		return nil, err
 	}
-	b.say("lists: writing and indexing %d messages", b.opt.messages)
+	b.say("writing and indexing %d messages", messages)
 	began := time.Now()
-	args := []string{"fill", "-data", dataOf(dir), "-org", organization, "-app", l.app, "-endpoint", l.endpoint, "-messages", strconv.Itoa(b.opt.messages)}
+	args := []string{"fill", "-data", dataOf(dir), "-org", organization, "-app", l.app, "-endpoint", l.endpoint, "-messages", strconv.Itoa(messages)}
 	said := filepath.Join(dir, "filled")
 	filler, err := child.Start(b.self, args, said)
 	if err != nil {
@@ -109,7 +109,7 @@ func (b *bench) fillLibrary(ctx context.Context, dir, url string) (*library, err
 		return nil, err
 	}
 	l.ready = time.Since(began)
-	b.say("lists: that took %s", l.ready.Round(time.Second/10))
+	b.say("that took %s", l.ready.Round(time.Second/10))
 	if l.middle, err = lastTime(said); err != nil {
 		return nil, err
 	}

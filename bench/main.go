@@ -1,7 +1,7 @@
 // Command bench measures what Sigpost costs, as ratios to servers that do less (package
 // role), and prints the table behind docs/performance.md:
 //
-//	go run ./bench                         # everything, about half an hour
+//	go run ./bench                         # everything, about an hour
 //	go run ./bench -quick                  # a smoke run: the figures mean little
 //	go run ./bench -run 'intake|relay' -seconds 10 -json figures.json
 //	go run ./bench -run postgres           # all on PostgreSQL, about a quarter of an hour
@@ -79,11 +79,13 @@ type options struct {
 	patience time.Duration
 	pairs    int
 	messages int // in the store of the lists
-	run      *regexp.Regexp
-	dir      string
-	json     string
-	binary   string
-	begin    string // a data directory, copied for each run of Sigpost
+	// endpoints are as many as hanging has; restart has ten times as many.
+	endpoints int
+	run       *regexp.Regexp
+	dir       string
+	json      string
+	binary    string
+	begin     string // a data directory, copied for each run of Sigpost
 }
 
 func parse(args []string) (options, error) {
@@ -92,6 +94,7 @@ func parse(args []string) (options, error) {
 	steady := flags.Float64("steady-seconds", 20, "length of each run at a fixed rate")
 	pairs := flags.Int("pairs", 5, "how often each two systems are run in turn")
 	messages := flags.Int("messages", 1_000_000, "how many messages there are for lists, and events in PostgreSQL; a million takes about 4 GB below -dir")
+	endpoints := flags.Int("endpoints", 1000, "how many endpoints there are for hanging; ten times as many for restart")
 	run := flags.String("run", ".", "measure only what matches this regular expression: "+names())
 	dir := flags.String("dir", ".", "where the data directories are made, and removed again")
 	json := flags.String("json", "", "write the figures to this file, too")
@@ -108,10 +111,10 @@ func parse(args []string) (options, error) {
 		seconds: time.Duration(*seconds * float64(time.Second)),
 		steady:  time.Duration(*steady * float64(time.Second)),
 		idle:    5 * time.Second, patience: 30 * time.Second,
-		pairs: *pairs, messages: *messages, dir: *dir, json: *json, binary: *binary, begin: *begin,
+		pairs: *pairs, messages: *messages, endpoints: *endpoints, dir: *dir, json: *json, binary: *binary, begin: *begin,
 	}
 	if *quick {
-		opt.seconds, opt.steady, opt.idle, opt.pairs, opt.messages = time.Second, 2*time.Second, time.Second, 1, 20_000
+		opt.seconds, opt.steady, opt.idle, opt.pairs, opt.messages, opt.endpoints = time.Second, 2*time.Second, time.Second, 1, 20_000, 100
 	}
 	return opt, opt.check(*run)
 }
@@ -129,6 +132,9 @@ func (o *options) check(run string) (err error) {
 	}
 	if o.messages < 1000 || o.messages > 10_000_000 {
 		return fmt.Errorf("-messages %d: give 1,000 to 10,000,000", o.messages)
+	}
+	if o.endpoints < 10 || o.endpoints > 5000 {
+		return fmt.Errorf("-endpoints %d: give 10 to 5,000", o.endpoints)
 	}
 	if _, err := os.Stat(filepath.Join(o.begin, "sigpost.db")); o.begin != "" && err != nil {
 		return fmt.Errorf("-begin: %w; name a data directory", err)

@@ -25,6 +25,8 @@ type system struct {
 	name string
 	addr string
 	dir  string // its data and its log
+	// began is when the process was started.
+	began time.Time
 }
 
 // close ends the system if it still runs, and removes its data.
@@ -71,11 +73,12 @@ func (b *bench) launch(ctx context.Context, name string, at place, endpoints ...
 		}
 	}
 	child.Settle()
+	began := time.Now()
 	process, err := child.Start(path, args, filepath.Join(at.dir, "log"))
 	if err != nil {
 		return nil, err
 	}
-	s := &system{Process: process, name: name, addr: addr, dir: at.dir}
+	s := &system{Process: process, name: name, addr: addr, dir: at.dir, began: began}
 	if err := s.Ready(ctx, "http://"+addr+"/health", readyLimit); err != nil {
 		s.close()
 		return nil, fmt.Errorf("start %s: %w", name, err)

@@ -87,9 +87,6 @@ const (
 )
 
 const (
-	// claimStep is how many deliveries one claim takes. Their bodies are read
-	// only when their turn comes.
-	claimStep = 256
 	// sweepInterval is how often the store is asked what nobody told of: the
 	// truth is there, everything else only makes it quicker.
 	sweepInterval = 30 * time.Second
@@ -120,10 +117,13 @@ type Dispatcher struct {
 	apps      map[hook.Key]map[hook.Key]bool // application → its endpoints
 	paces     map[hook.Key]*pace             // of applications
 	agenda    agenda
-	draining  bool // nothing new is taken
+	draining  bool        // nothing new is taken
+	line      []*endpoint // wait for a claim
+	claims    int         // under way
 
 	wake     chan struct{}
 	bytes    atomic.Int64 // of bodies in memory
+	claimed  atomic.Int64 // jobs in memory that came from the store
 	underWay atomic.Int64 // goroutines that make attempts
 	nodes    atomic.Int32 // that share the endpoints
 	work     sync.WaitGroup
@@ -269,7 +269,10 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	for {
 		turns, next := d.ready(time.Now())
 		for _, t := range turns {
-			d.work.Go(func() { d.turn(t.endpoint, t.claim) })
+			d.work.Go(func() { d.turn(t.endpoint) })
+			if t.claim {
+				d.lineUp(t.endpoint)
+			}
 		}
 		if next.IsZero() {
 			timer.Stop()

@@ -13,6 +13,7 @@ type job struct {
 	delivery hook.Delivery
 	message  *hook.Message // nil: read when its turn comes
 	size     int           // bytes counted for it
+	claimed  bool          // it came from the store
 }
 
 // endpoint is the queue of one endpoint and what bounds its attempts.
@@ -25,6 +26,7 @@ type endpoint struct {
 	// for it; zero is not known. at, when it has its turn, may be earlier.
 	place   int // -1 when it is not there
 	at, due time.Time
+	waits   bool // for a claim, in line
 
 	mu       sync.Mutex
 	queue    []*job
@@ -285,42 +287,4 @@ func (e *endpoint) pop() *job {
 		e.queue, e.head = e.queue[:0], 0
 	}
 	return j
-}
-
-// beginClaim reserves room for a claim and says for how many deliveries; 0 when
-// there is none now, or a claim is under way.
-func (e *endpoint) beginClaim() int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.claiming {
-		e.again = true
-		return 0
-	}
-	n := min(claimStep, e.most(queueJobs/2)-e.reserved)
-	if n <= 0 {
-		e.starved = true
-		return 0
-	}
-	e.claiming, e.again, e.starved = true, false, false
-	e.reserved += n
-	return n
-}
-
-// endClaim gives back the room that a claim did not need, and says whether
-// another claim was asked for meanwhile.
-func (e *endpoint) endClaim(unused int) (again bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.claiming = false
-	e.reserved -= unused
-	return e.again
-}
-
-// wantsClaim says that a claim was put off and there is room again, for half a
-// claim at least.
-func (e *endpoint) wantsClaim() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	most := e.most(queueJobs / 2)
-	return e.starved && e.reserved <= most-min(claimStep, most)/2
 }

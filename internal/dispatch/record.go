@@ -72,13 +72,16 @@ func (d *Dispatcher) settle(f *finished) {
 	}
 	e.unreserve(f.job.size)
 	d.bytes.Add(-int64(f.job.size))
+	if f.job.claimed {
+		d.claimed.Add(-1)
+	}
 	if r.Next != nil {
 		d.goOn(e, r.Next)
 	}
 	if r.State == hook.Pending && !r.Refused {
 		d.Due(e.id, r.NextAt)
 	}
-	if e.wantsClaim() {
+	if e.wantsClaim(d.room()) {
 		d.Due(e.id, time.Now())
 	}
 	d.observe(f.target, f.job.message, r)

@@ -21,7 +21,7 @@ func (d *Dispatcher) Share(nodes int) {
 	d.mu.RUnlock()
 	for _, e := range all {
 		e.share(nodes)
-		d.turn(e, false)
+		d.turn(e)
 	}
 }
 

@@ -8,19 +8,15 @@ import (
 	"github.com/sigpost/sigpost/internal/hook"
 )
 
-// turn gives an endpoint its turn: what is queued and may run now begins, and what is
-// due in the store is claimed.
-func (d *Dispatcher) turn(e *endpoint, claim bool) {
+// turn gives an endpoint its turn: what is queued and may run now begins.
+func (d *Dispatcher) turn(e *endpoint) {
 	for {
 		j, at := e.next(time.Now())
 		if j == nil {
 			d.later(e, at)
-			break
+			return
 		}
 		d.start(e, j)
-	}
-	if claim {
-		d.claim(e)
 	}
 }
 
@@ -34,36 +30,6 @@ func (d *Dispatcher) later(e *endpoint, at time.Time) {
 	d.mu.Unlock()
 	if first {
 		d.nudge()
-	}
-}
-
-// claim fills an endpoint's queue from the store.
-func (d *Dispatcher) claim(e *endpoint) {
-	limit := e.beginClaim()
-	if limit == 0 || d.stopping.Load() {
-		return // e asks again when it has room
-	}
-	claimed, next, err := d.store.Claim(d.attempts, e.id, time.Now(), limit)
-	if err != nil {
-		d.log.Warn("claim failed", "endpoint", e.name(), "error", err)
-		next = time.Now().Add(recordRetry)
-	}
-	if e.endClaim(limit - len(claimed)) {
-		next = time.Now()
-	}
-	t, now := e.target.Load(), time.Now()
-	for _, v := range claimed {
-		j := &job{delivery: v}
-		if overdue(&t.Endpoint, &v, now) {
-			d.finished <- finished{e, t, j, &hook.Record{Delivery: v, State: hook.Failed, NextAt: v.NextAt}}
-			continue
-		}
-		run, at := e.take(j, now)
-		d.start(e, run)
-		d.later(e, at)
-	}
-	if !next.IsZero() {
-		d.Due(e.id, next)
 	}
 }
 

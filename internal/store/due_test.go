@@ -26,3 +26,24 @@ func TestWhatIsDueIsSearchedAndNotScanned(t *testing.T) {
 		}
 	}
 }
+
+// A claim costs what it takes, however much waits: it reads the index from where the
+// endpoint begins, in order, and finds what it holds by key.
+func TestAClaimSearchesByEndpointAndHoldsByKey(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	for text, want := range map[string]string{
+		sqlDue:  "SEARCH deliveries USING INDEX deliveries_pending (endpoint_id=? AND holder=?)",
+		sqlHold: "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid=?)",
+	} {
+		steps := explain(t, s.read, query{text: text})
+		if steps[0] != want {
+			t.Errorf("%v, want %s first in %s", steps, want, text)
+		}
+		for _, step := range steps {
+			if wholeTable.MatchString(step) {
+				t.Errorf("%s in %s", step, text)
+			}
+		}
+	}
+}

@@ -15,6 +15,9 @@ const (
 	// stepTime is how much of its pace a step makes due ahead: all that still goes
 	// out after a task was paused or canceled.
 	stepTime = 250 * time.Millisecond
+	// together is the time within which deliveries of a fast pace are due at once: at the
+	// fastest, 25 are, which is fewer than an endpoint takes side by side.
+	together = 25 * time.Millisecond
 	// passPause is how long a task waits before it comes back to deliveries that it
 	// could not cancel because an attempt may be under way.
 	passPause = 5 * time.Second
@@ -161,9 +164,20 @@ func (j *job) choose(ctx context.Context, l *lot, most int) (next hook.Key, err 
 	return l.next, nil
 }
 
-// due is when the next delivery that the step makes due is due.
+// due is when the next delivery that the step makes due is due. Where the pace is fast,
+// several are due together: each moment costs a claim and commits of its own, and the
+// disk that is busy with those keeps live messages waiting.
 func (j *job) due() time.Time {
-	return j.now.Add(time.Duration(len(j.step.Again)+len(j.step.Make)) * j.gap())
+	at := j.ahead()
+	if j.gap() < together {
+		at = at.Truncate(together)
+	}
+	return j.now.Add(at)
+}
+
+// ahead is how far ahead of now the pace is with what the step makes due.
+func (j *job) ahead() time.Duration {
+	return time.Duration(len(j.step.Again)+len(j.step.Make)) * j.gap()
 }
 
 // planned is the step, after which the task goes on after next.
@@ -206,7 +220,7 @@ func (j *job) kept(n int, next hook.Key) hook.Task {
 	}
 	t.NextAt = time.Time{}
 	if j.paced() && n > 0 {
-		t.NextAt = j.due()
+		t.NextAt = j.now.Add(j.ahead())
 	}
 	switch {
 	case next != 0:

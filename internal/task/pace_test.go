@@ -43,6 +43,30 @@ func TestReplayHasAPace(t *testing.T) {
 	}
 }
 
+// What a fast pace makes due at one moment is claimed and recorded together; a slow one
+// has each at its own time.
+func TestDeliveriesOfAFastPaceAreDueInGroups(t *testing.T) {
+	t.Parallel()
+	for pace, moments := range map[int]int{1000: 4, 100: 40, 40: 100, 2: 100} {
+		j := job{task: hook.Task{Kind: hook.TaskBulkReplay}, in: hook.EndpointTask{Pace: pace}, now: time.Now()}
+		gap, seen := time.Second/time.Duration(pace), map[time.Time]bool{}
+		for n := range batch {
+			at, exact := j.due(), j.now.Add(time.Duration(n)*gap)
+			if late := at.Sub(exact); late > 0 || late <= -together {
+				t.Errorf("pace %d: delivery %d is due %v after its time", pace, n, late)
+			}
+			seen[at] = true
+			j.step.Again = append(j.step.Again, hook.Redelivery{At: at})
+		}
+		if len(seen) != moments {
+			t.Errorf("pace %d: %d deliveries are due at %d moments, want %d", pace, batch, len(seen), moments)
+		}
+		if end := j.ahead(); end != batch*gap {
+			t.Errorf("pace %d: the next step is %v ahead, want %v", pace, end, batch*gap)
+		}
+	}
+}
+
 // Whoever pauses or cancels finds no more on its way than one step made due.
 func TestWhatIsPausedOrCanceledStopsWithinAStep(t *testing.T) {
 	for _, to := range []hook.TaskStatus{hook.TaskPaused, hook.TaskCanceled} {

@@ -121,8 +121,19 @@ func (p *Process) Stop(limit time.Duration) (Usage, error) {
 	if p.err != nil {
 		return Usage{}, fmt.Errorf("%s stopped badly (%w)%s", p.cmd.Path, p.err, p.tail())
 	}
+	return p.taken(), nil
+}
+
+// End is Kill, and says what the process took.
+func (p *Process) End() Usage {
+	p.Kill()
+	return p.taken()
+}
+
+// taken is what the process took, which has ended.
+func (p *Process) taken() Usage {
 	state := p.cmd.ProcessState
-	return Usage{CPU: state.UserTime() + state.SystemTime(), Written: written(state)}, nil
+	return Usage{CPU: state.UserTime() + state.SystemTime(), Written: written(state)}
 }
 
 // Kill ends the process, if it is still there, without ceremony. It may be called again.

@@ -119,6 +119,17 @@ func TestStopKillsWhatDoesNotEnd(t *testing.T) {
 	}
 }
 
+func TestEndSaysWhatAKilledProcessTook(t *testing.T) {
+	t.Parallel()
+	p := start(t, "be-stubborn")
+	for text := ""; !strings.Contains(text, "not now"); text = p.tail() {
+		runtime.Gosched()
+	}
+	if usage := p.End(); usage.CPU <= 0 || p.cmd.ProcessState.Success() {
+		t.Errorf("usage %+v, %v", usage, p.cmd.ProcessState)
+	}
+}
+
 func TestStopReportsAProcessThatEndedByItself(t *testing.T) {
 	t.Parallel()
 	p := start(t, "be-gone")

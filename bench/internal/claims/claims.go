@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/internal/store"
@@ -25,12 +26,15 @@ const (
 // Queue is a database with pending deliveries of which none is held. Close it.
 type Queue struct {
 	store     *store.Store
-	conn      *pgx.Conn
 	endpoints []hook.Key
-	first     hook.Key // key of the first delivery
-	made      int      // deliveries so far
-	turn      int      // endpoint whose turn is next
-	quiet     func()   // ends the heartbeat
+	made      int    // deliveries so far
+	turn      int    // endpoint whose turn is next
+	quiet     func() // ends what goes on beside
+	// add makes n deliveries, due from a time on, a microsecond each.
+	add func(ctx context.Context, n int, due time.Time) error
+	// PostgreSQL's.
+	conn  *pgx.Conn
+	first hook.Key // key of the first delivery
 }
 
 // Round is what one round took.
@@ -41,15 +45,12 @@ type Round struct {
 	Settle time.Duration // of what they claimed, together
 }
 
-// Open makes the tables of the store in the database at url, and as many deliveries as
-// pending says, due a while ago, of the endpoints in turn. There are no messages: a claim
-// does not look at them.
+// Open makes the tables of the store in the PostgreSQL database at url, and as many
+// deliveries as pending says, due a while ago, of the endpoints in turn. There are no
+// messages: a claim does not look at them.
 func Open(ctx context.Context, url string, pending, endpoints int) (q *Queue, err error) {
-	now := time.Now()
-	q = &Queue{first: hook.KeyAt(now), endpoints: make([]hook.Key, endpoints)}
-	for i := range q.endpoints {
-		q.endpoints[i] = q.first + hook.Key(i)
-	}
+	q = newQueue(endpoints)
+	q.add = q.addRows
 	if q.store, err = store.Open(ctx, store.Options{URL: url, Log: slog.New(slog.DiscardHandler)}); err != nil {
 		return nil, err
 	}
@@ -57,10 +58,35 @@ func Open(ctx context.Context, url string, pending, endpoints int) (q *Queue, er
 	var heart sync.WaitGroup
 	heart.Go(func() { q.store.RunHeartbeat(beating, func(int) {}) }) //nolint:errcheck // it ends with its context
 	q.quiet = func() { stop(); heart.Wait() }
-	if q.conn, err = pgx.Connect(ctx, url); err == nil {
-		err = q.fill(ctx, pending, now.Add(-time.Hour))
+	if q.conn, err = pgx.Connect(ctx, url); err != nil {
+		q.Close()
+		return nil, err
 	}
-	if err != nil {
+	return q.filled(ctx, pending)
+}
+
+// OpenFile is Open in a directory, for SQLite, which no other process may write to: there the
+// store itself makes the deliveries, each hundred with a message.
+func OpenFile(ctx context.Context, dir string, pending, endpoints int) (q *Queue, err error) {
+	q = newQueue(endpoints)
+	q.add = q.append
+	if q.store, err = store.Open(ctx, store.Options{Dir: dir, Log: slog.New(slog.DiscardHandler)}); err != nil {
+		return nil, err
+	}
+	return q.filled(ctx, pending)
+}
+
+func newQueue(endpoints int) *Queue {
+	q := &Queue{first: hook.KeyAt(time.Now()), endpoints: make([]hook.Key, endpoints), quiet: func() {}}
+	for i := range q.endpoints {
+		q.endpoints[i] = q.first + hook.Key(i)
+	}
+	return q
+}
+
+// filled is the queue with what is pending, or closed.
+func (q *Queue) filled(ctx context.Context, pending int) (*Queue, error) {
+	if err := q.fill(ctx, pending, time.Now().Add(-time.Hour)); err != nil {
 		q.Close()
 		return nil, err
 	}
@@ -76,16 +102,38 @@ func (q *Queue) Close() error {
 	return q.store.Close()
 }
 
-// fill adds n deliveries, due from a time on, a microsecond each.
+// fill adds n deliveries, due from a time on.
 func (q *Queue) fill(ctx context.Context, n int, due time.Time) error {
-	const text = `INSERT INTO deliveries (id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger, late)
-		SELECT $1::bigint + i, 1, $1::bigint + i, $2::bigint + i % $3::bigint, 1, 0, 0, $4::bigint + (i - $5) / 1000, $4, 0, 0, 0, 0 FROM generate_series($5::bigint, $6::bigint) AS i`
-	_, err := q.conn.Exec(ctx, text, int64(q.first), int64(q.endpoints[0]), len(q.endpoints), due.UnixMilli(), q.made, q.made+n-1)
-	if err != nil {
+	if err := q.add(ctx, n, due); err != nil {
 		return fmt.Errorf("make pending deliveries: %w", err)
 	}
 	q.made += n
 	return nil
+}
+
+func (q *Queue) addRows(ctx context.Context, n int, due time.Time) error {
+	const text = `INSERT INTO deliveries (id, org_id, message_id, endpoint_id, state, attempts, failures, next_at, since, holder, last_attempt, trigger, late)
+		SELECT $1::bigint + i, 1, $1::bigint + i, $2::bigint + i % $3::bigint, 1, 0, 0, $4::bigint + (i - $5) / 1000, $4, 0, 0, 0, 0 FROM generate_series($5::bigint, $6::bigint) AS i`
+	_, err := q.conn.Exec(ctx, text, int64(q.first), int64(q.endpoints[0]), len(q.endpoints), due.UnixMilli(), q.made, q.made+n-1)
+	return err
+}
+
+// perMessage is how many deliveries a message has where the store makes them.
+const perMessage = 100
+
+func (q *Queue) append(ctx context.Context, n int, due time.Time) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(Batch) // as many as the store takes in one transaction
+	for from := 0; from < n; from += perMessage {
+		a := &hook.Append{Message: hook.Message{Org: store.DefaultOrg, App: q.first, Event: hook.Event{Type: "bench"}, ReceivedAt: due}}
+		for i := from; i < min(n, from+perMessage); i++ {
+			a.Deliveries = append(a.Deliveries, hook.Delivery{
+				Org: store.DefaultOrg, Endpoint: q.endpoints[(q.made+i)%len(q.endpoints)], State: hook.Pending, NextAt: due.Add(time.Duration(i) * time.Microsecond), Since: due,
+			})
+		}
+		group.Go(func() error { return q.store.Append(ctx, a) })
+	}
+	return group.Wait()
 }
 
 // Round claims deliveries, settles them, and then makes as many pending anew, which is not

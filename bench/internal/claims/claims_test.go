@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/internal/store/storetest/pgtest"
 )
 
@@ -51,6 +52,34 @@ func TestRoundsLeaveAsManyPendingAsThereWere(t *testing.T) {
 		}
 		if pending != c.pending || endpoints != c.endpoints || settled != 3*c.rows {
 			t.Errorf("%d endpoints: %d pending of %d endpoints, %d settled", c.endpoints, pending, endpoints, settled)
+		}
+	}
+}
+
+func TestRoundsInAFileLeaveAsManyPendingAsThereWere(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ pending, endpoints, claims, rows int }{{600, 1, 1, Batch}, {250, 50, Few, Few}} {
+		q, err := OpenFile(t.Context(), t.TempDir(), c.pending, c.endpoints)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer q.Close()
+		for range 3 {
+			r, err := q.Round(t.Context())
+			if err != nil || r.Claims != c.claims || r.Rows != c.rows || r.Claim <= 0 || r.Settle <= 0 {
+				t.Errorf("%d endpoints: %+v, %v", c.endpoints, r, err)
+			}
+		}
+		pending, settled := int64(0), int64(0)
+		for _, e := range q.endpoints {
+			n, err := q.store.EndpointStats(t.Context(), e, hook.Range{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			pending, settled = pending+n[hook.Pending], settled+n[hook.Delivered]
+		}
+		if pending != int64(c.pending) || settled != int64(3*c.rows) {
+			t.Errorf("%d endpoints: %d pending, %d settled", c.endpoints, pending, settled)
 		}
 	}
 }

@@ -38,6 +38,11 @@ func NewBookFrom(secret string, first uint64, n int) *Book { return newBook(secr
 // the object is closed. The whole is signed.
 func NewMessageBook(secret string, n int, heads ...string) *Book { return newBook(secret, 0, n, heads) }
 
+// NewMessageBookFrom is NewMessageBook of events whose numbers begin with first.
+func NewMessageBookFrom(secret string, first uint64, n int, heads ...string) *Book {
+	return newBook(secret, first, n, heads)
+}
+
 func newBook(secret string, first uint64, n int, heads []string) *Book {
 	b := &Book{template: NewTemplate(), first: first, sums: make([][sha256.Size]byte, n), heads: heads}
 	for _, head := range heads {

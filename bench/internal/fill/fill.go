@@ -40,7 +40,7 @@ type Options struct {
 // and has then written to out when half of the messages were there (RFC 3339), and no more.
 func Run(ctx context.Context, args []string, out io.Writer) error {
 	var opt Options
-	var url, key string
+	var url, key, urls, secret string
 	flags := flag.NewFlagSet("fill", flag.ContinueOnError)
 	flags.StringVar(&opt.Data, "data", "", "data directory")
 	flags.StringVar(&opt.Org, "org", "", "organization")
@@ -49,11 +49,16 @@ func Run(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&opt.Messages, "messages", 0, "how many messages")
 	flags.StringVar(&url, "url", "", "database to stock with events of a source; all else but -messages is then left out")
 	flags.StringVar(&key, "master-key", "", "of the nodes of -url")
+	flags.StringVar(&urls, "tenants", "", "file of URLs: make an application with an endpoint for each; -messages are then retries of these")
+	flags.StringVar(&secret, "secret", "", "of the endpoints of -tenants")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if url != "" {
 		return Stock(ctx, url, key, opt.Messages)
+	}
+	if urls != "" {
+		return Tenants(ctx, opt, urls, hook.Secret(secret), out)
 	}
 	middle, err := Fill(ctx, opt)
 	if err != nil {
@@ -100,6 +105,7 @@ type filler struct {
 	org, app, endpoint hook.Key
 	make               func(n int) *hook.Append
 	result             func(n int) result
+	due                time.Time // of what is pending; zero: long after the bench
 }
 
 func newFiller(ctx context.Context, s *store.Store, opt Options) (*filler, error) {
@@ -171,6 +177,9 @@ func (f *filler) record(a *hook.Append, n int) *hook.Record {
 	}
 	if result.outcome != hook.OutcomeDelivered {
 		r.Attempt.Reason, r.NextAt = "it is meant to fail", now.Add(nextAttempt)
+	}
+	if !f.due.IsZero() {
+		r.NextAt = f.due
 	}
 	return r
 }

@@ -20,7 +20,7 @@ import (
 // idempotency key, and the body change.
 type conn struct {
 	transport *http.Transport
-	url       *url.URL
+	urls      []*url.URL
 	book      *event.Book
 	accepts   int // the status of an accepted event
 	header    http.Header
@@ -36,12 +36,20 @@ const (
 
 // dial prepares a connection to addr whose requests are as opt says.
 func dial(opt *Options, addr string) (*conn, error) {
-	u, err := url.Parse("http://" + addr + opt.Path)
-	if err != nil {
-		return nil, fmt.Errorf("parse address: %w", err)
+	paths := opt.Paths
+	if len(paths) == 0 {
+		paths = []string{opt.Path}
+	}
+	urls := make([]*url.URL, len(paths))
+	for i, path := range paths {
+		u, err := url.Parse("http://" + addr + path)
+		if err != nil {
+			return nil, fmt.Errorf("parse address: %w", err)
+		}
+		urls[i] = u
 	}
 	c := &conn{
-		transport: transport(), url: u, book: opt.Book, accepts: http.StatusOK, body: make([]byte, opt.Book.Longest()),
+		transport: transport(), urls: urls, book: opt.Book, accepts: http.StatusOK, body: make([]byte, opt.Book.Longest()),
 		header: http.Header{"User-Agent": {"sigpost-bench"}, "Content-Type": {"application/json"}},
 	}
 	if opt.Token == "" {
@@ -70,8 +78,9 @@ func (w *worker) send(n uint64) (int, error) {
 	} else {
 		c.header[signatureHeader][0] = string(c.sig[:])
 	}
+	to := c.urls[n%uint64(len(c.urls))]
 	req := &http.Request{
-		Method: http.MethodPost, URL: c.url, Host: c.url.Host, Header: c.header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Method: http.MethodPost, URL: to, Host: to.Host, Header: c.header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
 	}
 	res, err := c.transport.RoundTrip(req.WithContext(w.ctx))

@@ -17,6 +17,7 @@ import (
 type Options struct {
 	Addrs []string // host:port, of one server or of several, among which connections are divided
 	Path  string
+	Paths []string // where there are some, event n goes to the one at n modulo their number instead
 	// Token makes the requests those of the API: with it, and with an idempotency key of
 	// its own for each, in place of a signature. An accepted event is then answered 202.
 	Token       string

@@ -178,3 +178,20 @@ func TestConnectionsAreDividedAndNumbersGoOn(t *testing.T) {
 		}
 	}
 }
+
+func TestEventsGoToThePathsInTurn(t *testing.T) {
+	t.Parallel()
+	const events = 30
+	tmpl := event.NewTemplate()
+	opt := target(t, events, func(w http.ResponseWriter, r *http.Request) {
+		got, _ := io.ReadAll(r.Body)
+		n, err := tmpl.Number(got)
+		if want := []string{"/a", "/b", "/c"}[n%3]; err != nil || r.URL.Path != want {
+			t.Errorf("event %d came to %s, want %s; %v", n, r.URL.Path, want, err)
+		}
+	})
+	opt.Paths = []string{"/a", "/b", "/c"}
+	if got, err := Closed(t.Context(), opt, time.Minute); err != nil || len(got.Accepted) != events {
+		t.Errorf("%d accepted, %v", len(got.Accepted), err)
+	}
+}

@@ -15,6 +15,7 @@ type Hole struct {
 	open     map[net.Conn]bool
 	accepted int
 	closed   bool
+	first    chan struct{} // closed when the first connection was taken
 }
 
 // OpenHole opens one on a free loopback port. The caller closes it.
@@ -23,7 +24,7 @@ func OpenHole() (*Hole, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the silent endpoint: %w", err)
 	}
-	h := &Hole{listener: ln, open: map[net.Conn]bool{}}
+	h := &Hole{listener: ln, open: map[net.Conn]bool{}, first: make(chan struct{})}
 	go h.serve()
 	return h, nil
 }
@@ -37,6 +38,9 @@ func (h *Hole) Accepted() int {
 	defer h.mu.Unlock()
 	return h.accepted
 }
+
+// First is closed when the first connection was opened to it.
+func (h *Hole) First() <-chan struct{} { return h.first }
 
 // Close ends it and lets go of everybody who waits.
 func (h *Hole) Close() error {
@@ -70,7 +74,9 @@ func (h *Hole) keep(conn net.Conn) bool {
 	if h.closed {
 		return false
 	}
-	h.accepted++
+	if h.accepted++; h.accepted == 1 {
+		close(h.first)
+	}
 	h.open[conn] = true
 	return true
 }

@@ -22,7 +22,7 @@ type Sink struct {
 	template *event.Template
 	zero     time.Time
 	server   *http.Server
-	addr     string
+	addrs    []string
 	buffers  sync.Pool
 
 	mu       sync.Mutex
@@ -30,27 +30,43 @@ type Sink struct {
 	unique   int
 	repeated int
 	foreign  int
+	first    time.Duration // arrival after the last Mark; 0 is "none yet"
 }
 
 // Listen opens a sink on a free loopback port. The caller closes it.
-func Listen(zero time.Time) (*Sink, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("open the sink: %w", err)
-	}
+func Listen(zero time.Time) (*Sink, error) { return ListenOn(zero, 1) }
+
+// ListenOn is Listen on several ports: to who delivers, these are as many hosts.
+func ListenOn(zero time.Time, ports int) (*Sink, error) {
 	s := &Sink{
 		template: event.NewTemplate(),
 		zero:     zero,
-		addr:     ln.Addr().String(),
 		buffers:  sync.Pool{New: func() any { return new([event.Size + 1]byte) }},
 	}
 	s.server = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
-	go s.server.Serve(ln) //nolint:errcheck // it always ends with ErrServerClosed, by Close
+	for range ports {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			s.Close()
+			return nil, fmt.Errorf("open the sink: %w", err)
+		}
+		s.addrs = append(s.addrs, ln.Addr().String())
+		go s.server.Serve(ln) //nolint:errcheck // it always ends with ErrServerClosed, by Close
+	}
 	return s, nil
 }
 
-// URL is where events are to be delivered.
-func (s *Sink) URL() string { return "http://" + s.addr + "/hook" }
+// URL is where events are to be delivered; of several ports, at the first.
+func (s *Sink) URL() string { return s.URLs()[0] }
+
+// URLs are those of all ports.
+func (s *Sink) URLs() []string {
+	urls := make([]string, len(s.addrs))
+	for i, addr := range s.addrs {
+		urls[i] = "http://" + addr + "/hook"
+	}
+	return urls
+}
 
 // Close ends the sink and its connections.
 func (s *Sink) Close() error { return s.server.Close() }
@@ -77,6 +93,9 @@ func (s *Sink) note(number uint64, at time.Duration, ours bool) bool {
 	if !ours {
 		s.foreign++
 		return false
+	}
+	if s.first == 0 {
+		s.first = at
 	}
 	for uint64(len(s.arrivals)) <= number {
 		s.arrivals = append(s.arrivals, 0)
@@ -105,6 +124,53 @@ func (s *Sink) Counts() (unique, repeated, foreign int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.unique, s.repeated, s.foreign
+}
+
+// Total is how many events were seen, again or not.
+func (s *Sink) Total() int {
+	unique, repeated, _ := s.Counts()
+	return unique + repeated
+}
+
+// Mark has First wait for the next event from now on.
+func (s *Sink) Mark() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.first = 0
+}
+
+// First waits for the first event after Mark, seen before or not, and returns when it came.
+// It gives up, with an error, after patience.
+func (s *Sink) First(ctx context.Context, patience time.Duration) (time.Duration, error) {
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	end := time.NewTimer(patience)
+	defer end.Stop()
+	for {
+		s.mu.Lock()
+		first := s.first
+		s.mu.Unlock()
+		if first != 0 {
+			return first, nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		case <-end.C:
+			return 0, fmt.Errorf("await deliveries: none came for %s", patience)
+		case <-poll.C:
+		}
+	}
+}
+
+// Quiet waits until nothing has come for a time.
+func (s *Sink) Quiet(ctx context.Context, d time.Duration) error {
+	for {
+		s.Mark()
+		if _, err := s.First(ctx, d); err != nil {
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // Await waits until every one of numbers has arrived and returns the time of the last of

@@ -53,6 +53,77 @@ func TestSinkNotesEachEventOnce(t *testing.T) {
 	}
 }
 
+func TestSinkOnSeveralPortsIsOne(t *testing.T) {
+	t.Parallel()
+	s, err := ListenOn(time.Now(), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	urls := map[string]bool{}
+	for n, url := range s.URLs() {
+		urls[url] = true
+		resp, err := http.Post(url, "application/json", body(uint64(n)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	if unique, _, _ := s.Counts(); unique != 3 || len(urls) != 3 || !urls[s.URL()] {
+		t.Errorf("%d events on %d ports", unique, len(urls))
+	}
+}
+
+func TestFirstIsTheFirstAfterMark(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &Sink{}
+		s.note(1, time.Second, true)
+		s.Mark()
+		if _, err := s.First(t.Context(), time.Minute); err == nil {
+			t.Error("what came before the mark counts")
+		}
+		s.note(1, 3*time.Second, true) // again
+		s.note(2, 4*time.Second, true)
+		if at, err := s.First(t.Context(), time.Minute); at != 3*time.Second || err != nil || s.Total() != 3 {
+			t.Errorf("the first of %d came at %v, %v", s.Total(), at, err)
+		}
+	})
+}
+
+func TestQuietWaitsWhileEventsKeepComing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &Sink{}
+		go func() {
+			for n := range uint64(3) {
+				time.Sleep(20 * time.Millisecond)
+				s.note(n, time.Second, true)
+			}
+		}()
+		if err := s.Quiet(t.Context(), 50*time.Millisecond); err != nil || s.Total() != 3 {
+			t.Errorf("%d events, %v", s.Total(), err)
+		}
+	})
+}
+
+func TestFaultAlwaysFails(t *testing.T) {
+	t.Parallel()
+	f, err := OpenFault()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	resp, err := http.Post(f.URL(), "application/json", body(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 500 || f.Asked() != 1 {
+		t.Errorf("status %d, asked %d", resp.StatusCode, f.Asked())
+	}
+}
+
 func TestSinkRefusesWhatIsNotAnEvent(t *testing.T) {
 	t.Parallel()
 	s := open(t)
@@ -129,6 +200,7 @@ func TestHoleReadsAndNeverAnswers(t *testing.T) {
 	if _, err := conn.Read(make([]byte, 1)); !errors.As(err, &timeout) || !timeout.Timeout() {
 		t.Errorf("read gave %v, want a timeout", err)
 	}
+	<-h.First()
 	if h.Accepted() != 1 {
 		t.Errorf("accepted %d", h.Accepted())
 	}
