@@ -1,1 +1,0 @@
-import{nt as e,rt as t}from"./Icon-COgpQW3u.js";import{o as n}from"./index-BrWS5-7_.js";import{n as r,r as i}from"./read-DoNkLbRN.js";function a(a,o){t(o,!0),i(a,{read:()=>r(n.appId,o.id)}),e()}export{a as default};
