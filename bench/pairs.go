@@ -113,9 +113,9 @@ func (b *bench) relay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.compare("relay", "bare-relay", 0.6, all)
+	b.compare("relay", "bare-relay", 0.65, all)
 	sigpost := all["sigpost"]
-	b.report.Add("relay", "sigpost, CPU per event", report.Milliseconds, report.AtMost(0.25),
+	b.report.Add("relay", "sigpost, CPU per event", report.Milliseconds, report.AtMost(0.2),
 		"whole process, start and stop included", sigpost.cpu()...)
 	goal, note := report.AtMost(7), fmt.Sprintf("until the process has ended; %.2f KiB of it log", report.Median(sigpost.log()))
 	if report.Median(sigpost.written()) <= 0 {
