@@ -24,7 +24,12 @@ const show = async (where, title) => {
   await page.goto(`${server.url}/#${where}`);
   await page.locator("h1", { hasText: title }).waitFor();
 };
-const press = (name, exact = true) => page.getByRole("button", { name, exact }).click();
+// What was noted before is put away, so that what is waited for is said of this press.
+const putAway = () => page.evaluate(() => document.querySelectorAll(".notes button").forEach((b) => b.click()));
+const press = async (name, exact = true) => {
+  await putAway();
+  await page.getByRole("button", { name, exact }).click();
+};
 const noted = (text) => page.getByText(text).first().waitFor();
 const dialog = () => page.getByRole("dialog");
 const get = (path) => server.api("GET", path);
