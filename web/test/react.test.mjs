@@ -7,8 +7,8 @@ import { bundle, startSite } from "./react/site.mjs";
 import { startServer, until } from "./server.mjs";
 import { furnish } from "./world.mjs";
 
-// svix-react is written for 1.x of the SDK; with 2.x, which it takes, too, it reads all and
-// does not know by name how headers are set and what a new endpoint is to get.
+// svix-react is written for 1.x of the SDK. With 2.x, which it takes, too, it reads all,
+// but calls by old names what sets headers and what a new endpoint is to get.
 const sdks = ["svix", "svix2"];
 let server, world, browser, sites, stranger;
 before(async () => {
