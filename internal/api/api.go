@@ -232,6 +232,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, c *Caller) {
 	if c == nil && !open(r) {
 		var err error
 		if c, err = a.authenticate(r, from, true); err != nil {
+			a.shareRefusal(w, r)
 			a.fail(w, r, err)
 			return
 		}

@@ -119,6 +119,11 @@ func (a *API) allOrigins(ctx context.Context) (map[string]bool, error) {
 	return all, nil
 }
 
+// sharedHeaders are those that a page of another origin may send: what the API reads, and
+// what the SDK sends with each request. A browser asks for all and sends nothing when one
+// is missing; User-Agent is asked for by those that let scripts set it.
+const sharedHeaders = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Svix-Req-Id, Svix-Retry-Count, User-Agent"
+
 // preflight answers a browser that asks whether a page of another origin may make a request
 // (Fetch Standard, 3.2). Cookies are never allowed: such pages have a portal's token.
 func (a *API) preflight(w http.ResponseWriter, r *http.Request) {
@@ -131,7 +136,7 @@ func (a *API) preflight(w http.ResponseWriter, r *http.Request) {
 	if origin := r.Header.Get("Origin"); all[origin] {
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE")
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, Last-Event-ID")
+		h.Set("Access-Control-Allow-Headers", sharedHeaders)
 		h.Set("Access-Control-Max-Age", "600")
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -148,7 +153,24 @@ func (a *API) share(w http.ResponseWriter, r *http.Request, c *Caller) error {
 	if err != nil || p == nil || !p.Allows(origin) {
 		return err
 	}
+	letRead(w, origin)
+	return nil
+}
+
+// shareRefusal lets a page of an origin that anybody allows read that its token counts for
+// nothing, as far as that is known: it then asks its own server for another one. All that
+// it learns is what the token's holder learns without a browser.
+func (a *API) shareRefusal(w http.ResponseWriter, r *http.Request) {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return
+	}
+	if all, err := a.allOrigins(r.Context()); err == nil && all[origin] {
+		letRead(w, origin)
+	}
+}
+
+func letRead(w http.ResponseWriter, origin string) {
 	w.Header().Set("Access-Control-Allow-Origin", origin)
 	w.Header().Set("Access-Control-Expose-Headers", "Retry-After, Idempotency-Replayed")
-	return nil
 }
