@@ -153,6 +153,8 @@ func New(o Options) *API {
 	cfg.OpenAPI.Security = []map[string][]string{{"token": {}}}
 	cfg.CreateHooks, cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = nil, "", "", ""
 	cfg.AllowAdditionalPropertiesByDefault = true
+	format := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}
+	cfg.Formats = map[string]huma.Format{"application/json": format, "json": format}
 	a.huma = humago.New(a.mux, cfg)
 	for _, register := range []func(*API){
 		registerHealth, registerApplications, registerEndpoints, registerEndpointSecrets, registerReplay, registerEventTypes, registerEventTypeImport,
