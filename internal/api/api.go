@@ -250,7 +250,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, c *Caller) {
 		a.Stream(w, r.WithContext(ctx), c)
 		return
 	}
-	if key := r.Header.Get("Idempotency-Key"); key != "" && r.Method == http.MethodPost && c != nil {
+	if key := r.Header.Get("Idempotency-Key"); key != "" && r.Method == http.MethodPost && c != nil && !isSession(r.URL.Path) {
 		a.once(w, r.WithContext(ctx), c, key)
 		return
 	}
