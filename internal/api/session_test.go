@@ -416,3 +416,17 @@ func TestNothingIsKeptOfARequestWithAPassword(t *testing.T) {
 		t.Errorf("another password under the key: %d %s", w.Code, w.Body)
 	}
 }
+
+func TestNamesThatLookLikeOthersAreRefused(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	for _, name := range []string{"ad\u00admin", "adm\u2066in", "adm\u200bin", "adm\u2060in", "a\u2028b", "a\u0085b", "a\u3164b", "a\u115fb", "a\U000e0061b", "a\ufe0fb", "\u00a0admin", "\u2800"} {
+		w := h.send("POST", people, map[string]any{"name": name, "role": "viewer"})
+		if w.Code != http.StatusUnprocessableEntity {
+			t.Errorf("%+q: %d %s", name, w.Code, w.Body)
+		}
+	}
+	for _, name := range []string{"Ana Ω", "zoë", "李小龍", "o'neill+1@example.com", "प्रिया"} {
+		h.must(http.StatusCreated, "POST", people, map[string]any{"name": name, "role": "viewer"})
+	}
+}
