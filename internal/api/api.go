@@ -323,11 +323,16 @@ func register[I, O any](a *API, op operation, handler func(context.Context, *I) 
 	if op.access == accessOpen || op.access == accessSignIn {
 		h.Security = []map[string][]string{}
 	}
+	h.Middlewares = huma.Middlewares{func(c huma.Context, next func(huma.Context)) {
+		if err := allow(c.Context(), op.access); err != nil {
+			r, w := humago.Unwrap(c)
+			a.fail(w, r, err) // before the body is read: what is wrong with it costs memory to say
+			return
+		}
+		next(c)
+	}}
 	noted := audited(&op)
 	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*O, error) {
-		if err := allow(ctx, op.access); err != nil {
-			return nil, a.told(ctx, &h, err)
-		}
 		out, err := handler(ctx, in)
 		if err != nil {
 			return nil, a.told(ctx, &h, err)

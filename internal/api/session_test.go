@@ -3,6 +3,7 @@ package api_test
 import (
 	"database/sql"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -428,5 +429,28 @@ func TestNamesThatLookLikeOthersAreRefused(t *testing.T) {
 	}
 	for _, name := range []string{"Ana Ω", "zoë", "李小龍", "o'neill+1@example.com", "प्रिया"} {
 		h.must(http.StatusCreated, "POST", people, map[string]any{"name": name, "role": "viewer"})
+	}
+}
+
+// unread is a body that must not be read.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) {
+	u.t.Error("the body was read")
+	return 0, io.EOF
+}
+
+func TestWhoMayNotIsRefusedBeforeHisBodyIsRead(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	b := h.signedIn("ana", "viewer")
+	for _, path := range []string{people, tokens, "/api/v1/app", "/api/v1/environment/import", "/ingest/api/v1/source"} {
+		r := httptest.NewRequest("POST", path, unread{t})
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		r.Header.Set("Cookie", b.cookie)
+		if w := record(h.server.API(), r); w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "the role viewer may not do this") {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
 	}
 }

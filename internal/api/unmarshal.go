@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -73,7 +74,7 @@ func eachOnce(raw []byte, t reflect.Type) error {
 	if _, err := d.Token(); err != nil { // the bracket
 		return err
 	}
-	fields, seen := reflect.VisibleFields(t), map[string]bool{}
+	var seen []string
 	for d.More() {
 		key, err := d.Token()
 		if err != nil {
@@ -83,14 +84,14 @@ func eachOnce(raw []byte, t reflect.Type) error {
 		if err := d.Decode(&member); err != nil {
 			return err
 		}
-		name, kind := fieldOf(fields, key.(string))
+		name, kind := fieldOf(t, key.(string))
 		if name == "" {
 			continue
 		}
-		if seen[name] {
+		if slices.Contains(seen, name) {
 			return fmt.Errorf("%q is there twice, perhaps in letters of another case; give it once", name)
 		}
-		seen[name] = true
+		seen = append(seen, name)
 		if err := onceEach(member, kind); err != nil {
 			return err
 		}
@@ -100,11 +101,16 @@ func eachOnce(raw []byte, t reflect.Type) error {
 
 // fieldOf is the field into which a member is read, as encoding/json finds it: in whatever
 // case its name is written.
-func fieldOf(fields []reflect.StructField, key string) (name string, t reflect.Type) {
-	for i := range fields {
-		f := &fields[i]
+func fieldOf(t reflect.Type, key string) (name string, kind reflect.Type) {
+	for i := range t.NumField() {
+		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if f.IsExported() && name != "" && name != "-" && strings.EqualFold(name, key) {
+		switch {
+		case f.Anonymous && f.Type.Kind() == reflect.Struct && name == "":
+			if name, kind := fieldOf(f.Type, key); name != "" {
+				return name, kind
+			}
+		case f.IsExported() && name != "" && name != "-" && strings.EqualFold(name, key):
 			return name, f.Type
 		}
 	}
