@@ -319,6 +319,9 @@ func register[I, O any](a *API, op operation, handler func(context.Context, *I) 
 	}
 	if h.MaxBodyBytes == 0 {
 		h.MaxBodyBytes = bodyLimit
+		if capabilities[op.access] != "" {
+			h.MaxBodyBytes = portalLimit
+		}
 	}
 	if op.access == accessOpen || op.access == accessSignIn {
 		h.Security = []map[string][]string{}
@@ -354,6 +357,10 @@ const documentVersion = "1.0.0"
 // bodyLimit is the longest request body unless an operation says otherwise: a
 // payload of 1 MiB as base64 and what stands around it.
 const bodyLimit = 2 << 20
+
+// portalLimit is the longest one of what portals may do: their keys are with customers, and to
+// check a body of numbers where words belong takes hundreds of times its size.
+const portalLimit = 256 << 10
 
 func tag(id string) string {
 	i := strings.LastIndexByte(id, '.')

@@ -42,3 +42,19 @@ func TestPayloadsMayHoldAMemberTwice(t *testing.T) {
 	}
 	h.must(http.StatusCreated, "POST", "/api/v1/app", `{"Name":"In another case"}`) // as encoding/json has it
 }
+
+func TestWrongBodiesDoNotGrowInTheAnswer(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.must(http.StatusCreated, "POST", "/api/v1/app", map[string]any{"name": "Acme", "uid": "acme"})
+	body := func(items int) string {
+		return `{"url":"https://example.com","channels":[1` + strings.Repeat(",1", items-1) + `]}`
+	}
+	w := h.send("POST", "/api/v1/app/acme/endpoint", body(1000))
+	if n := strings.Count(w.Body.String(), `"loc"`); w.Code != http.StatusUnprocessableEntity || n != 100 {
+		t.Errorf("%d with %d faults, 100 are right", w.Code, n)
+	}
+	if w := h.send("POST", "/api/v1/app/acme/endpoint", body(200_000)); w.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("a large body of a portal's operation: %d %.200s", w.Code, w.Body)
+	}
+}
