@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"strings"
+	"regexp"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -180,10 +180,11 @@ func auditRow(e *AuditOut) []string {
 	return row
 }
 
+// formula is where a cell could begin with one. Spreadsheets that part lines at semicolons or tabs take
+// what stands behind one for a cell, and wide signs for the narrow ones.
+var formula = regexp.MustCompile(`(^ *|[;\t\r\n] *)([=+\-@＝＋－＠])`)
+
 // inert keeps a spreadsheet from taking a name for a formula.
 func inert(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
-		return "'" + text
-	}
-	return text
+	return formula.ReplaceAllString(text, "$1'$2")
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -139,6 +140,25 @@ func TestAuditIsExportedForSpreadsheets(t *testing.T) {
 	rows, err := csv.NewReader(w.Body).ReadAll()
 	if err != nil || len(rows) != 2 || rows[0][0] != "id" || rows[1][8] != "'=cmd|'/c calc'!A1, \"x\"\n" || rows[1][12] != `[{"field":"name"}]` {
 		t.Errorf("exported %q, %v", rows, err)
+	}
+}
+
+// Where a comma is for decimals, spreadsheets part cells at semicolons.
+func TestNoCellOfTheExportIsAFormula(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	names := map[string]string{"a;=1+1": "a;'=1+1", "\n+1": "\n'+1", "＝1": "'＝1", "a; @x": "a; '@x", "a-b; c=d": "a-b; c=d", "@a": "'@a", "b;\t=1": "b;\t'=1", " -1": " '-1"}
+	for name := range names {
+		h.must(http.StatusCreated, "POST", "/api/v1/app", map[string]any{"name": name})
+	}
+	rows, err := csv.NewReader(h.send("GET", auditPath+"/export?format=csv", nil).Body).ReadAll()
+	if err != nil || len(rows) != len(names)+1 {
+		t.Fatalf("exported %q, %v", rows, err)
+	}
+	for _, want := range names {
+		if !slices.ContainsFunc(rows, func(row []string) bool { return row[8] == want }) {
+			t.Errorf("%q is not in %q", want, rows)
+		}
 	}
 }
 

@@ -82,6 +82,9 @@ var statusCodes = map[int]string{
 	http.StatusTooManyRequests: "rate_limited", http.StatusServiceUnavailable: "unavailable",
 }
 
+// mostFaults is of how many faults of one request we tell.
+const mostFaults = 100
+
 // newFault makes an error of a status. Of the library's own details only places
 // and messages are kept: its values may hold a secret.
 func newFault(status int, message string, errs ...error) *fault {
@@ -90,6 +93,9 @@ func newFault(status int, message string, errs ...error) *fault {
 		f.code = "server_error"
 	}
 	for _, err := range errs {
+		if len(f.faults) == mostFaults {
+			break
+		}
 		if err == nil {
 			continue
 		}

@@ -100,6 +100,13 @@ func signsIn(r *http.Request) bool {
 	return r.Method == http.MethodPost && (r.URL.Path == sessionPath || r.URL.Path == sessionLinkPath)
 }
 
+// isSession says whether a path is one of a session's. No idempotency key counts there: what is
+// kept under one is a fast hash of the request, which would lay open the password in it, and
+// an answer that is given again has no cookie.
+func isSession(path string) bool {
+	return path == sessionPath || strings.HasPrefix(path, sessionPath+"/")
+}
+
 // One answer for a wrong name, a wrong password and a person who is disabled.
 var errBadCredentials = &fault{status: http.StatusUnauthorized, code: "bad_credentials", detail: "name or password is wrong"}
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/sigpost/sigpost/internal/hook"
 )
@@ -86,13 +87,16 @@ func (a *API) listUsers(ctx context.Context, in *OrderedIn) (*Body[ListOut[UserO
 	return listOut(a, hook.KindUser, out, keys, next, in.ListIn, back), nil
 }
 
+// blankBraille is a letter without a dot.
+const blankBraille = 0x2800
+
 // checkName refuses names that nobody could type, or take for another.
 func checkName(name string) error {
 	if strings.TrimSpace(name) != name {
 		return invalid("begins or ends with white space", "body", "name")
 	}
 	for _, r := range name {
-		if r < ' ' || r == 0x7f || r >= 0x200b && r <= 0x200f || r >= 0x202a && r <= 0x202e || r == 0xfeff {
+		if !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) || r == blankBraille {
 			return invalid("holds a character that cannot be seen", "body", "name")
 		}
 	}

@@ -33,8 +33,10 @@ var (
 const (
 	saltBytes = 16
 	hashBytes = 32
-	// atOnce bounds how many hashes are made at once, and so their memory; others wait.
-	atOnce = 4
+	// atOnce bounds how many hashes are made at once, and so their memory – which is twice as much
+	// as they use, for what the last ones used is still garbage – and the time that is left
+	// for deliveries; others wait.
+	atOnce = 2
 )
 
 var errForm = errors.New("the hash of a password is not of the form $argon2id$v=19$m=…,t=…,p=…$salt$hash")

@@ -31,6 +31,26 @@ func TestDashboardIsServedBesideTheAPIAndNotBesideTheIntake(t *testing.T) {
 	}
 }
 
+// An answer is shown by nobody as a page, whatever somebody got into it.
+func TestWhatIsNoPageIsOnlyData(t *testing.T) {
+	t.Parallel()
+	h := openOn(t).mainHandler()
+	for _, path := range []string{"/nope", "/assets/nope.js", "/health", "/metrics", "/openapi.json", "/api/v1/nope", "/api/v1/msg", "/api/v1/health"} {
+		header := asked(h, path).Header()
+		if got := header.Get("Content-Security-Policy"); header.Get("X-Content-Type-Options") != "nosniff" || got != "default-src 'none'; frame-ancestors 'none'" {
+			t.Errorf("%s is sent with %v", path, header)
+		}
+	}
+	for _, path := range []string{"/docs", "/"} { // one policy, their own
+		if got := asked(h, path).Header().Values("Content-Security-Policy"); len(got) != 1 || !strings.Contains(got[0], "style-src") {
+			t.Errorf("%s has the policies %q", path, got)
+		}
+	}
+	if got := asked(h, "/favicon.svg").Header().Get("Content-Security-Policy"); got != "" {
+		t.Errorf("a file of the page has the policy %q", got)
+	}
+}
+
 func TestOnlyTheSitesOfItsOrganizationFrameAPortal(t *testing.T) {
 	t.Parallel()
 	s := openOn(t)

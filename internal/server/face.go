@@ -203,6 +203,7 @@ func isLocal(addr netip.Addr) bool {
 func (s *Server) mainHandler() http.Handler {
 	metrics, missing, keys := s.metrics.Handler(), notFound(), http.HandlerFunc(s.publicKeys)
 	return s.guarded(withIntake(s.intake, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asData(w.Header())
 		if api.Serves(r.URL.Path) {
 			s.api.ServeHTTP(w, r)
 			return
@@ -222,12 +223,20 @@ func (s *Server) mainHandler() http.Handler {
 			s.api.ServeReference(w, r)
 		default:
 			if s.dashboard.Serves(r.URL.Path) {
+				w.Header().Del("Content-Security-Policy") // its pages have another
 				s.dashboard.ServeHTTP(w, r)
 				return
 			}
 			missing.ServeHTTP(w, r)
 		}
 	})))
+}
+
+// asData says to browsers that an answer, also one about an error, is nothing but what its type
+// says: no page, no script, and nothing to be framed. Pages say otherwise themselves.
+func asData(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 }
 
 // intakeHandler serves webhooks alone, for a public address.
