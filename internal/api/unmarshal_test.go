@@ -14,7 +14,7 @@ func TestWhatIsCheckedInABodyIsWhatIsDone(t *testing.T) {
 	const portal = "/api/v1/auth/app-portal-access/acme"
 	for _, c := range []struct{ method, path, body string }{
 		{"POST", people, `{"name":"ana","role":"viewer","Role":"root"}`},
-		{"POST", people, `{"name":"ana","ROLE":"viewer","Role":"root"}`},
+		{"POST", people, `{"name":"ana","ROLE":"viewer","Role":"admin"}`},
 		{"POST", people, `{"name":"ana","role":"viewer","role":"admin"}`},
 		{"POST", portal, `{"expiry":3600,"Expiry":99999999}`},
 		{"POST", portal, `{"capabilities":["ViewBase"],"Capabilities":["Root"]}`},
