@@ -343,6 +343,6 @@ func (e *explainer) otherProvider() {
 				message += ", and it verifies as such with " + k.Name
 			}
 		}
-		e.add(CodeOtherProvider, message, "choose the provider "+other.Name+" for this source, or give the sender the URL of the right one")
+		e.add(CodeOtherProvider, message, "make a source for "+other.Name+" (`provider: "+other.Name+"` in the configuration file), or give the sender the URL of the right one")
 	}
 }

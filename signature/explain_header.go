@@ -25,7 +25,7 @@ func (e *explainer) otherName() {
 		r.Header[http.CanonicalHeaderKey(e.scheme.Header)] = e.request.Header[name]
 		for _, k := range e.secrets {
 			if e.verifies(e.scheme, r, k.Value) {
-				e.add(CodeHeaderRenamed, fmt.Sprintf("the signature is good, but it stands in %q instead of %s", name, e.scheme.Header), "see what renames headers in front, or choose the provider that uses this name")
+				e.add(CodeHeaderRenamed, fmt.Sprintf("the signature is good, but it stands in %q instead of %s", name, e.scheme.Header), "see what renames headers in front, or make a source for the provider that uses this name")
 				return
 			}
 		}

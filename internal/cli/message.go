@@ -245,7 +245,11 @@ func (c *client) resendTo(ctx context.Context, m *api.OrgMessageDetailOut, endpo
 // showMessage prints a message and its deliveries.
 func (p *program) showMessage(m *api.OrgMessageDetailOut) {
 	fmt.Fprintf(p.out, "%s  %s  %s\n", m.ID, m.EventType, m.State)
-	fmt.Fprintf(p.out, "  source      %s\n  received    %s\n", origin(&m.OrgMessageOut), m.Timestamp.Format(time.RFC3339Nano))
+	from := "application"
+	if m.Source != nil {
+		from = "source"
+	}
+	fmt.Fprintf(p.out, "  %-11s %s\n  received    %s\n", from, origin(&m.OrgMessageOut), m.Timestamp.Format(time.RFC3339Nano))
 	if m.OccurredAt != nil {
 		fmt.Fprintf(p.out, "  occurred    %s\n", m.OccurredAt.Format(time.RFC3339Nano))
 	}
@@ -260,7 +264,7 @@ func (p *program) showMessage(m *api.OrgMessageDetailOut) {
 		fmt.Fprintf(p.out, "  duplicates  %d, the last %s\n", m.Duplicates, m.LastDuplicateAt.Format(time.RFC3339Nano))
 	}
 	if len(m.Deliveries) == 0 {
-		fmt.Fprintln(p.out, "  unmatched   no endpoint of its source takes this event type")
+		fmt.Fprintln(p.out, "  unmatched   no endpoint takes this event type")
 	}
 	for _, d := range m.Deliveries {
 		p.showDelivery(&d)

@@ -88,7 +88,7 @@ func (p *program) serve(ctx context.Context, file string, flags map[string]strin
 	}
 	defer log.Close()
 	if len(cfg.Sources) == 0 {
-		log.Info("no source is configured in a file; the API makes them, and `sigpost config example` shows a configuration")
+		log.Info("the configuration file has no source; the dashboard and the API make them, and `sigpost config example` shows a configuration")
 	}
 	kept := p.tune()
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)

@@ -191,7 +191,7 @@ sources:
 		`sources[1].max_body: 21MiB is not between 1 byte and 20MiB`,
 		`sources[2].name: "m" is the name of sources[1] already`, `sources[2].secrets: is empty, but veriff signs`, `sources[2].flow_id: `, `sources[2].provider_ips: `,
 		`sources[2].endpoints[0].url: "ftp://x" begins with "ftp:"`, `sources[2].endpoints[1].url: has a user name`,
-		`sources[2].endpoints[2].url: 10.0.0.1 is on a private network, to which nothing is sent unless the operator allows it; add "10.0.0.1/32" to allow_nets`,
+		"sources[2].endpoints[2].url: 10.0.0.1 is on a private network, to which nothing is sent unless the operator allows it; add \"10.0.0.1/32\" to allow_nets (or `--allow-nets 10.0.0.1/32`), then restart",
 		`sources[2].endpoints[3].url: localhost is on a private network`,
 		`sources[2].endpoints[4].event_types[0]: "a b" is not an event type`, `sources[2].endpoints[4].timeout: 2m0s is not between 1s and 1m`,
 		`sources[2].endpoints[4].headers.Host: this header is set by sigpost`, `sources[2].endpoints[4].headers: "X Y" is not a valid header name`,

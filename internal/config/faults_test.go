@@ -46,7 +46,7 @@ func TestFaultsNameKeyValueAndWayOut(t *testing.T) {
 		"unset secret":      {source("metamap", "    secrets: [\"${NOT_SET}\"]\n"), `line 4: sources[0].secrets[0]: the environment variable NOT_SET is not set; set it, or write $$ for a dollar sign`},
 		"missing file":      {source("veriff", "    secrets_file: missing\n"), `line 4: sources[0].secrets_file: the file cannot be read`},
 		"needless secret":   {source("generic", "    secret: s\n"), `line 2: sources[0].secrets: generic does not sign, so there is nothing to verify; leave secrets out`},
-		"mapped host":       {endpoint("url: http://[::ffff:127.0.0.1]/"), `line 6: sources[0].endpoints[0].url: ::ffff:127.0.0.1 is on a private network, to which nothing is sent unless the operator allows it; add "127.0.0.1/32" to allow_nets`},
+		"mapped host":       {endpoint("url: http://[::ffff:127.0.0.1]/"), "line 6: sources[0].endpoints[0].url: ::ffff:127.0.0.1 is on a private network, to which nothing is sent unless the operator allows it; add \"127.0.0.1/32\" to allow_nets (or `--allow-nets 127.0.0.0/8`), then restart"},
 		"policy and scheme": {endpoint("{url: http://example.com/, policy: veriff}"), `line 6: sources[0].endpoints[0].url: "http://example.com/" is not https, and veriff posts to https URLs only; use https, or leave policy out`},
 		"policy and port":   {endpoint("{url: https://example.com:8443/, policy: veriff}"), `line 6: sources[0].endpoints[0].url: "https://example.com:8443/" has the port 8443, and veriff posts to the standard port only; leave the port or policy out`},
 		"header twice":      {endpoint("{url: https://example.com/, headers: {X-A: b, x-a: c}}"), `line 6: sources[0].endpoints[0].headers.x-a: this is the same header as X-A; keep one`},

@@ -61,7 +61,15 @@ func PrivateHost(host string, allow []Network) error {
 	if isPublic(addr) || allowed {
 		return nil
 	}
-	return fmt.Errorf("%s is on a private network, to which nothing is sent unless the operator allows it; add %q to allow_nets", host, netip.PrefixFrom(addr, addr.BitLen()))
+	return fmt.Errorf("%s is on a private network, to which nothing is sent unless the operator allows it; add %q to allow_nets (or `--allow-nets %s`), then restart", host, netip.PrefixFrom(addr, addr.BitLen()), around(addr))
+}
+
+// around is what to allow for an address: all of loopback, else it alone.
+func around(addr netip.Addr) netip.Prefix {
+	if addr.Is4() && addr.IsLoopback() {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8)
+	}
+	return netip.PrefixFrom(addr, addr.BitLen())
 }
 
 func (l *loader) network(at, host string) {

@@ -121,7 +121,7 @@ func (h *Handler) Readmit(ctx context.Context, r *hook.Rejected) (hook.Receipt, 
 	req := s.request(r)
 	event, reason := s.judge(req, r.ReceivedAt, false)
 	if reason != "" {
-		return hook.Receipt{}, hook.Errorf(hook.CodeInvalid, "it still does not verify (%s); `sigpost rejected show` explains why – mend the source's secrets first", reason)
+		return hook.Receipt{}, hook.Errorf(hook.CodeInvalid, "it still does not verify (%s); mend the source's secrets first", reason)
 	}
 	receipt, err := h.o.Pipeline.Accept(ctx, hook.Incoming{
 		Org: s.Org, App: s.App, Event: event, ReceivedAt: time.Now(),

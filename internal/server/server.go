@@ -196,7 +196,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	cfg := s.config.Load()
-	s.o.Log.Info("running", "version", s.o.Version, "data", cfg.Data, "sources", len(cfg.Sources))
+	s.o.Log.Info("running", "version", s.o.Version, "data", cfg.Data, "sources_in_file", len(cfg.Sources))
 	work, stop := context.WithCancel(context.Background())
 	defer stop()
 	failed := make(chan error, len(s.faces)+9)

@@ -51,6 +51,37 @@ test("j and k walk a list, Enter opens, / searches, Escape leaves", async () => 
   assert.equal(await page.evaluate(() => document.activeElement === document.body), true);
 });
 
+test("Enter right after j opens the message that j chose", async () => {
+  await page.goto(`${server.url}/#/messages`);
+  await page.reload(); // where the test before stood in the list is forgotten
+  await page.locator("[data-at='1']").waitFor();
+  const want = await page.locator("[data-at='1'] a").getAttribute("href");
+  // In one turn, as fast fingers do, and with the focus on the screen itself.
+  await page.evaluate(() => {
+    const press = (key) => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+    document.getElementById("content").focus();
+    press("j");
+    press("j");
+    document.getElementById("content").focus();
+    press("Enter");
+  });
+  await page.waitForFunction((to) => location.hash === to, want);
+});
+
+test("Escape closes the drawer of a phone, and the tab that is shown is in sight", async () => {
+  const phone = await openPage(browser, { width: 390, height: 844 });
+  await signIn(phone, server);
+  await phone.getByRole("button", { name: "Menu", exact: true }).click();
+  await phone.locator("aside.open").waitFor();
+  await phone.keyboard.press("Escape");
+  await phone.locator("aside.open").waitFor({ state: "detached" });
+  await phone.goto(`${server.url}/#/apps/${world.app}/endpoints/${world.orders}?tab=receiver`);
+  const tab = phone.getByRole("link", { name: "Receiver code" });
+  await tab.waitFor();
+  await phone.waitForFunction((a) => a.getBoundingClientRect().right <= innerWidth, await tab.elementHandle());
+  await phone.context().close();
+});
+
 test("? lists the keys, Escape closes", async () => {
   await page.keyboard.press("?");
   await page.getByRole("dialog", { name: "Keyboard" }).waitFor();
@@ -76,6 +107,18 @@ test("the palette finds screens, sources, applications and ids", async () => {
   await palette().waitFor({ state: "detached" });
   await choose(world.message);
   assert.equal(await hash(), `#/messages/${world.message}`);
+  await choose("0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f1");
+  assert.equal(await hash(), "#/subjects/end_user/0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f1");
+  await choose("new source");
+  assert.equal(await hash(), "#/sources/new");
+  await choose("invite");
+  assert.equal(await hash(), "#/people?new=1");
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.keyboard.press("Control+k");
+  await choices().filter({ hasText: "Show the keyboard shortcuts" }).waitFor(); // nothing is cut
+  await page.keyboard.press("Escape");
+  await palette().waitFor({ state: "detached" });
   await choose("end_user:abc");
   assert.equal(await hash(), "#/subjects/end_user/abc");
 });

@@ -56,7 +56,10 @@ test("the key leaves the address, is stored nowhere, and ends with the page", as
   assert.equal(await page.evaluate(() => sessionStorage.length + localStorage.length + document.cookie.length), 0);
   assert.ok(!(await page.content()).includes(link.token));
   await page.reload();
-  await page.getByRole("heading", { name: "This link has expired" }).waitFor();
+  await page.getByRole("heading", { name: "This page was closed by reloading" }).waitFor();
+  const late = await openPage(browser);
+  await late.goto(link.url.replace(/key=.*/, "key=nothing"));
+  await late.getByRole("heading", { name: "This link has expired" }).waitFor();
 });
 
 test("a customer sees his messages and no other's", async () => {

@@ -40,6 +40,7 @@ test("a link signs in once, a password after that; the cookie is out of reach", 
   await page.getByLabel("Once more").fill("correct horse battery");
   await page.getByRole("button", { name: "Set the password" }).click();
   await page.getByText("Your password is set").waitFor();
+  await page.locator("h1", { hasText: "Overview" }).waitFor();
   assert.equal(await page.evaluate(() => sessionStorage.length + localStorage.length), 0, "nothing is stored for a session");
 
   await page.getByRole("button", { name: "Sign out" }).first().click();
@@ -57,6 +58,24 @@ test("a link signs in once, a password after that; the cookie is out of reach", 
   await again.getByRole("button", { name: "Continue" }).click();
   await again.getByRole("alert").waitFor();
   assert.deepEqual(page.errors, []);
+});
+
+test("who may only read is told so, and offered no form that can only fail", async () => {
+  const { token } = await server.api("POST", "/api/v1/auth/token", { name: "reader", scope: "viewer" });
+  const page = await openPage(browser);
+  await signIn(page, { ...server, token });
+  for (const [at, form] of [["/apps?new=1", "dialog"], ["/event-types?new=1", "dialog"], [`/apps/${world.app}?tab=endpoints&new=endpoint`, "dialog"], ["/people?new=1", "dialog"], ["/keys?new=1", "dialog"], ["/sources/new", "form"], [`/apps/${world.app}/endpoints/${world.orders}?tab=recovery`, "form"]]) {
+    await page.goto(`${server.url}/#${at}`);
+    await page.locator("#content h1").waitFor();
+    await page.waitForFunction(() => !document.querySelector(".wait[role=status]"));
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+    assert.equal(await page.locator(form).count(), 0, at);
+  }
+  for (const at of ["/people", "/keys", "/audit"]) {
+    await page.goto(`${server.url}/#${at}`);
+    await page.getByText("You may not see this").waitFor();
+    for (const empty of ["Nobody but API keys yet", "No key yet", "Nothing was changed yet", "Add a person", "New key"]) assert.equal(await page.getByText(empty).count(), 0, `${at}: ${empty}`);
+  }
 });
 
 test("a session that ended asks to sign in again, where one was", async () => {

@@ -34,7 +34,24 @@ test("create a source in three steps", async () => {
   await page.getByLabel("URL").fill(`${receiver.url}/kyc`);
   await page.getByLabel("Name").fill("Onboarding");
   await page.getByRole("button", { name: "Add the endpoint" }).click();
-  await page.locator("h1", { hasText: "Onboarding" }).waitFor();
+  await page.getByRole("link", { name: "Onboarding" }).waitFor();
+  assert.match(await page.evaluate(() => location.hash), /^#\/sources\/new\?/, "a new endpoint leaves the third step");
+});
+
+test("the third step says what is wrong with the secret, and what came before it was opened", async () => {
+  await page.getByText("Only this machine reaches this address").waitFor();
+  await page.getByText(/Waiting for the first request/).waitFor();
+  const other = await server.api("POST", "/ingest/api/v1/source", { name: "trial", uid: "trial", provider: "veriff", secrets: [secret] });
+  await page.goto(`${server.url}/#/sources/new?provider=veriff&source=${other.id}`);
+  await page.getByTestId("once").getByText(other.ingestUrl).waitFor();
+  const sample = await veriffSample("veriff.event.started.json");
+  await postVeriff(other.ingestUrl, "not-the-secret-of-this-source", sample);
+  await page.getByText(/Rejected .*the signature does not match/).waitFor(); // without a reload
+  assert.match(await page.getByRole("link", { name: "Look at it" }).getAttribute("href"), /^#\/rejected\/rej_/);
+  await postVeriff(other.ingestUrl, secret, sample);
+  await page.reload();
+  await page.getByText(/veriff.event.started is here/).waitFor();
+  await server.api("DELETE", `/ingest/api/v1/source/${other.id}`);
 });
 
 test("the first event arrives live, and opens", async () => {
@@ -101,7 +118,9 @@ test("a test event of the provider takes the same way", async () => {
   await page.locator("h1", { hasText: "Sources" }).waitFor();
   await page.getByRole("link", { name: "veriff-prod", exact: true }).click();
   await page.getByRole("button", { name: "Send a test event" }).click();
+  assert.equal(await page.getByRole("combobox", { name: "Sample" }).inputValue(), "veriff.decision.approved");
   await page.getByRole("dialog").getByRole("button", { name: "Send", exact: true }).click();
   await page.getByRole("link", { name: "Open the message" }).click();
+  await page.locator(".state", { hasText: /^Test$/ }).waitFor();
   await page.getByText("Signature verified").waitFor();
 });

@@ -84,7 +84,7 @@ class Keys {
       j: w && (() => w.next()),
       k: w && (() => w.previous()),
     };
-    const does = run[e.key] ?? this.actions.get(e.key) ?? (e.key === "Enter" && w && on === document.body ? () => w.open() : undefined);
+    const does = run[e.key] ?? this.actions.get(e.key) ?? (e.key === "Enter" && w && !on.closest("a[href], button, summary, [role=button], [role=tab], [role=option], [role=menuitem]") ? () => w.open() : undefined);
     if (!does) return;
     e.preventDefault();
     does();

@@ -25,7 +25,7 @@ export async function readOwner(kind: Owner["kind"], id: string, portal = false)
 }
 
 export const endpointsOf = (o: Pick<Owner, "kind" | "id">) => (o.kind === "app" ? at`/api/v1/app/${o.id}/endpoint` : at`/ingest/api/v1/source/${o.id}/endpoint`);
-export const endpointAt = (o: Owner, id: string) => `${endpointsOf(o)}/${part(id)}`;
+export const endpointAt = (o: Pick<Owner, "kind" | "id">, id: string) => `${endpointsOf(o)}/${part(id)}`;
 export const readEndpoint = (o: Owner, id: string) => get<Endpoint>(endpointAt(o, id));
 export const listEndpoints = (o: Pick<Owner, "kind" | "id">) => whole<Endpoint>(endpointsOf(o));
 

@@ -36,10 +36,11 @@ export function dump(bytes: Uint8Array, most = 4096) {
 
 const quote = (s: string) => `'${s.replaceAll("'", `'\\''`)}'`;
 
-/** A command that posts the same bytes. What may be a credential is not in it. */
+/** A command that posts the same bytes. What may be a credential is not in it, and that it has no signature is said. */
 export function curl(url: string, headers: [string, string][], body: Body): string {
   const lines = [`curl -i ${quote(url)}`, ...headers.filter(([, v]) => v !== "[redacted]").map(([n, v]) => `-H ${quote(`${n}: ${v}`)}`)];
-  if (body.text !== undefined && body.bytes.length < 64_000) return [...lines, `--data-binary ${quote(body.text)}`].join(" \\\n  ");
+  const said = "# It carries no signature: a receiver that verifies refuses it.\n";
+  if (body.text !== undefined && body.bytes.length < 64_000) return said + [...lines, `--data-binary ${quote(body.text)}`].join(" \\\n  ");
   const base64 = btoa(Array.from(body.bytes, (b) => String.fromCharCode(b)).join(""));
-  return `base64 -d <<'END' | ${[...lines, "--data-binary @-"].join(" \\\n  ")}\n${base64}\nEND`;
+  return `${said}base64 -d <<'END' | ${[...lines, "--data-binary @-"].join(" \\\n  ")}\n${base64}\nEND`;
 }

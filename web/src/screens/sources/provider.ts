@@ -31,5 +31,21 @@ export function makeSecret(p: Provider): string {
   return whsec;
 }
 
+/** Who can post to a URL: everyone, everyone but in the clear, or this machine alone. */
+export function reachOf(url: string): "world" | "clear" | "machine" {
+  const { protocol, hostname } = new URL(url);
+  if (/^(localhost|.*\.localhost|127\..*|\[::1\]|0\.0\.0\.0)$/.test(hostname)) return "machine";
+  return protocol === "https:" ? "world" : "clear";
+}
+
+/** The sample that tells the most: a decision or a success, else the first. */
+export function telling(p: ProviderDetail): string {
+  for (const good of [/\.(approved|succeeded|paid)$/, /verification_completed$/, /(completed|created|finalized|opened)$/]) {
+    const s = p.samples.find((x) => good.test(x.eventType));
+    if (s) return s.name;
+  }
+  return p.samples[0]?.name ?? "";
+}
+
 /** A uid from a name, as the API wants it. */
 export const uidOf = (name: string) => name.toLowerCase().replace(/[^a-z0-9_.-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 60);
