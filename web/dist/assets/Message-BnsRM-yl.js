@@ -1,1 +1,0 @@
-import{nt as e,rt as t}from"./Icon-COgpQW3u.js";import{o as n}from"./index-wJ5G8RKn.js";import{n as r,r as i}from"./read-BfQpc38I.js";function a(a,o){t(o,!0),i(a,{read:()=>r(n.appId,o.id)}),e()}export{a as default};

@@ -1,1 +1,0 @@
-import{nt as e,rt as t}from"./Icon-COgpQW3u.js";import{r as n,t as r}from"./read-BfQpc38I.js";function i(i,a){t(a,!0),n(i,{read:()=>r(a.id)}),e()}export{i as default};

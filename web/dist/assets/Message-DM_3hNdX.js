@@ -1,0 +1,1 @@
+import{it as e,rt as t}from"./Icon-DQ4wkprb.js";import{o as n}from"./index-BgCunwo7.js";import{n as r,r as i}from"./read-Cz6QePCh.js";function a(a,o){e(o,!0),i(a,{read:()=>r(n.appId,o.id)}),t()}export{a as default};

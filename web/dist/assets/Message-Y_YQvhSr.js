@@ -1,0 +1,1 @@
+import{it as e,rt as t}from"./Icon-DQ4wkprb.js";import{r as n,t as r}from"./read-Cz6QePCh.js";function i(i,a){e(a,!0),n(i,{read:()=>r(a.id)}),t()}export{i as default};
