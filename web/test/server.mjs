@@ -9,7 +9,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
+export const root = fileURLToPath(new URL("../..", import.meta.url));
 let built;
 
 /** Builds the program once. WEB_TEST_BINARY names one that is there already. */
@@ -39,9 +39,9 @@ function freePort() {
   });
 }
 
-/** Starts the program; the configuration may say more. */
-export async function startServer(extra = "") {
-  const dir = await mkdtemp(path.join(tmpdir(), "sigpost-web-"));
+/** Starts the program; the configuration may say more. `kept` is the directory of one that was left. */
+export async function startServer(extra = "", kept = "") {
+  const dir = kept || (await mkdtemp(path.join(tmpdir(), "sigpost-web-")));
   const program = await binary(dir);
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
@@ -60,14 +60,13 @@ export async function startServer(extra = "") {
   });
   const token = (await until("the first key", () => readFile(path.join(data, "admin.key"), "utf8").catch(() => ""))).trim();
   const api = (method, at, body, with_ = token) => call(url, method, at, body, with_);
-  return {
-    url, token, api, data, log: () => log, program,
-    async stop() {
-      child.kill("SIGTERM");
-      await until("the server ends", () => gone);
-      await rm(dir, { recursive: true, force: true });
-    },
+  /** Stops it and keeps its data. */
+  const leave = async () => {
+    child.kill("SIGTERM");
+    await until("the server ends", () => gone);
+    return dir;
   };
+  return { url, token, api, data, log: () => log, program, leave, stop: async () => rm(await leave(), { recursive: true, force: true }) };
 }
 
 async function call(url, method, at, body, token) {

@@ -79,26 +79,35 @@ export class Pages<T extends { id?: string }> {
     if (run === this.run && !this.fault && this.items.length === 0 && !this.done) await this.more();
   }
 
-  /** Puts the newest in front, without those that are there. Returns how many were new. */
-  async newest(): Promise<number> {
+  /**
+   * Puts the newest in front, without those that are there. Returns which were
+   * read and which of them were new; nothing when they may no longer be shown:
+   * the list was begun anew, or `may` says that something must not move now.
+   */
+  async newest(may = () => true): Promise<{ read: Set<T["id"]>; added: Set<T["id"]> } | undefined> {
     const run = this.run;
     const page = await get<Page<T>>(this.path, { limit: this.size, ...this.query }, run.signal);
-    if (run !== this.run) return 0;
+    if (run !== this.run || !may()) return undefined;
     const came = new Map(page.data.map((x) => [x.id, x]));
     const known = new Set(this.items.map((x) => x.id));
     const added = page.data.filter((x) => !known.has(x.id));
-    if (added.length === page.data.length && this.items.length > 0 && !page.done) {
+    const result = { read: new Set(came.keys()), added: new Set(added.map((x) => x.id)) };
+    if (added.length > 0 && added.length === page.data.length && this.items.length > 0 && !page.done) {
+      this.stop(); // what is being read belongs behind the rows that go now
+      this.run = new AbortController();
       this.items = page.data; // more came than a page holds
       this.iterator = page.iterator ?? undefined;
       this.done = false;
-      return added.length;
+      return result;
     }
     this.items = [...added, ...this.items.map((x) => came.get(x.id) ?? x)];
-    return added.length;
+    return result;
   }
 
-  replace(item: T) {
-    this.items = this.items.map((x) => (x.id === item.id ? item : x));
+  replace(changed: T[]) {
+    if (changed.length === 0) return;
+    const by = new Map(changed.map((x) => [x.id, x]));
+    this.items = this.items.map((x) => by.get(x.id) ?? x);
   }
 
   stop() {
