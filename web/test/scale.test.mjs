@@ -30,10 +30,10 @@ before(async () => {
   await signIn(page, server, "/messages");
 });
 after(async () => {
-  assert.deepEqual(page?.errors, []);
   await browser?.close();
   await server?.stop();
   await receiver?.stop();
+  assert.deepEqual(page?.errors, []);
 });
 
 /** Sends messages, 32 at a time. */
