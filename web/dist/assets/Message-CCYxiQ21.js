@@ -1,1 +1,0 @@
-import{nt as e,rt as t}from"./Icon-C1Fn3qoG.js";import{o as n}from"./index-C0Tf0x7r.js";import{n as r,r as i}from"./read-CAaYiLiA.js";function a(a,o){t(o,!0),i(a,{read:()=>r(n.appId,o.id)}),e()}export{a as default};

@@ -1,1 +1,0 @@
-import{nt as e,rt as t}from"./Icon-C1Fn3qoG.js";import{r as n,t as r}from"./read-CAaYiLiA.js";function i(i,a){t(a,!0),n(i,{read:()=>r(a.id)}),e()}export{i as default};

@@ -1,0 +1,1 @@
+import{nt as e,rt as t}from"./Icon-C1Fn3qoG.js";import{o as n}from"./index-B4jVhoip.js";import{n as r,r as i}from"./read-C_-s7i9Q.js";function a(a,o){t(o,!0),i(a,{read:()=>r(n.appId,o.id)}),e()}export{a as default};

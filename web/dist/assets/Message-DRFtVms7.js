@@ -1,0 +1,1 @@
+import{nt as e,rt as t}from"./Icon-C1Fn3qoG.js";import{r as n,t as r}from"./read-C_-s7i9Q.js";function i(i,a){t(a,!0),n(i,{read:()=>r(a.id)}),e()}export{i as default};
