@@ -207,7 +207,7 @@ func TestReplayIsCountedAndWatched(t *testing.T) {
 	}
 	r.settled(4)
 	id := regexp.MustCompile(`msg_\w+`).FindString(r.run("message", "list", "--app", "acme").out)
-	r.run("message", "show", id).expect(t, ExitOK, "delivered (200), replay")
+	r.run("message", "show", id).expect(t, ExitOK, "  application app_", "delivered (200), replay")
 	r.run("endpoint", "cancel-pending", "hook", "--app", "acme", "--watch").expect(t, ExitOK, "endpoint.cancel-pending  finished", "canceled 0")
 	r.run("endpoint", "recover", "hook", "--app", "acme", "--since", "1d", "--watch").expect(t, ExitOK, "endpoint.recover  finished", "sent 0, looked at 0 of 0")
 	var shown api.BackgroundTaskOut

@@ -91,6 +91,16 @@ test("an endpoint of a source keeps what a change does not name", async () => {
   await page.getByRole("button", { name: "Pause" }).waitFor();
 });
 
+test("an endpoint that fails is called so, and the overview counts what is settled", async () => {
+  const failing = (await get(`/api/v1/app/${world.app}/endpoint`)).data.find((e) => e.description === "Billing");
+  await show(`/apps/${world.app}/endpoints/${failing.id}?tab=settings`, "Billing");
+  await page.locator("h1 ~ .state", { hasText: "Failing" }).waitFor();
+  await show(`/apps/${world.app}/endpoints/${world.orders}?tab=settings`, "Orders");
+  await page.locator("h1 ~ .state", { hasText: "Enabled" }).waitFor();
+  await show("/", "Overview");
+  await page.getByText(/^of those settled/).waitFor();
+});
+
 test("recovery counts first, then sends and shows how far it is", async () => {
   const had = world.good.got.length;
   await show(`/apps/${world.app}/endpoints/${world.orders}?tab=recovery&way=bulk-replay`, "Orders and invoices");
