@@ -57,6 +57,10 @@ func New(o Options) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open dashboard: %w", err)
 	}
+	z, err := gzip.NewWriterLevel(nil, gzip.BestCompression) // one for all: each takes a megabyte
+	if err != nil {
+		return nil, err
+	}
 	err = fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -65,7 +69,7 @@ func New(o Options) (*Handler, error) {
 		if err != nil {
 			return err
 		}
-		h.files["/"+name], err = newFile("/"+name, raw)
+		h.files["/"+name], err = newFile("/"+name, raw, z)
 		return err
 	})
 	if err != nil {
@@ -77,7 +81,7 @@ func New(o Options) (*Handler, error) {
 	return h, nil
 }
 
-func newFile(name string, raw []byte) (*file, error) {
+func newFile(name string, raw []byte, z *gzip.Writer) (*file, error) {
 	sum := sha256.Sum256(raw)
 	f := &file{plain: raw, kind: mime.TypeByExtension(path.Ext(name)), etag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, immutable: strings.HasPrefix(name, assetsPrefix)}
 	switch path.Ext(name) { // not what the machine's tables say
@@ -89,10 +93,7 @@ func newFile(name string, raw []byte) (*file, error) {
 		f.kind = "image/svg+xml"
 	}
 	var out bytes.Buffer
-	z, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
-	if err != nil {
-		return nil, err
-	}
+	z.Reset(&out)
 	if _, err := z.Write(raw); err != nil {
 		return nil, err
 	}
@@ -100,7 +101,7 @@ func newFile(name string, raw []byte) (*file, error) {
 		return nil, err
 	}
 	if out.Len() < len(raw) {
-		f.zipped = out.Bytes()
+		f.zipped = bytes.Clone(out.Bytes())
 	}
 	return f, nil
 }

@@ -129,6 +129,8 @@ func (in *OverviewIn) steps(now time.Time) (r hook.Range, step time.Duration, er
 	switch {
 	case !r.Since.Before(r.Until):
 		return r, 0, invalid("is not before until", "query", "since")
+	case r.Since.Before(hook.Epoch):
+		return r, 0, invalid("is before the year 2000; there are no figures of then", "query", "since")
 	case r.Until.Sub(r.Since) > figuresLast:
 		return r, 0, invalid("is more than 400 days before until; figures are kept no longer", "query", "since")
 	}

@@ -73,6 +73,7 @@ func TestOverviewAddsUpWhatHappened(t *testing.T) {
 	}
 	h.refused(map[string]refusal{
 		"an end before the beginning": {"GET", overviewPath + "?since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", ``, 422, "query since"},
+		"a time before there was any": {"GET", overviewPath + "?until=0000-01-01T00:00:00Z", ``, 422, "query since"},
 		"more than there is":          {"GET", overviewPath + "?since=2020-01-02T00:00:00Z", ``, 422, "query since"},
 		"no points":                   {"GET", overviewPath + "?points=0", ``, 422, "query points"},
 	})
