@@ -113,6 +113,7 @@ test("the palette finds screens, sources, applications and ids", async () => {
   assert.equal(await hash(), "#/sources/new");
   await choose("invite");
   assert.equal(await hash(), "#/people?new=1");
+  await page.getByRole("dialog").waitFor(); // the screen comes a moment after its address
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
   await page.keyboard.press("Control+k");
