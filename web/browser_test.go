@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	// What the program is built from, so that a cached result never stands for another.
 	_ "github.com/sigpost/sigpost/internal/cli"
+	"github.com/sigpost/sigpost/test/npm"
 )
 
 // browsers are the programs of which one is needed; test/browser.mjs knows the same.
@@ -45,41 +45,14 @@ func TestDashboardInABrowser(t *testing.T) {
 	}
 }
 
-// installed installs the npm packages where that is due and returns the path of
-// node. Only who runs tests by hand may do without: CI sets CI.
+// installed gives the path of node, with the npm packages and a browser in place.
 func installed(t *testing.T) string {
 	t.Helper()
-	node, err := exec.LookPath("node")
-	npm, err2 := exec.LookPath("npm")
-	err3 := errors.New("there is no " + browsers[0])
-	if os.Getenv("CHROMIUM") != "" || slices.ContainsFunc(browsers, func(name string) bool { _, err := exec.LookPath(name); return err == nil }) {
-		err3 = nil
-	}
-	if err := errors.Join(err, err2, err3); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("node, npm and chromium are needed: %v", err)
-		}
-		t.Skipf("node, npm and chromium are needed: %v; `make test` installs them where apt-get can", err)
-	}
 	readSources(t)
-	const marker = "node_modules/.package-lock.json" // written by npm at the end
-	lock, err := os.Stat("package-lock.json")
-	if err != nil {
-		t.Fatal(err)
+	if os.Getenv("CHROMIUM") != "" || slices.ContainsFunc(browsers, func(name string) bool { _, err := exec.LookPath(name); return err == nil }) {
+		return npm.Packages(t, nil)
 	}
-	if done, err := os.Stat(marker); err == nil && !done.ModTime().Before(lock.ModTime()) {
-		return node
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
-	defer cancel()
-	if out, err := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund").CombinedOutput(); err != nil {
-		t.Fatalf("npm ci: %v\n%s", err, out)
-	}
-	now := time.Now()
-	if err := os.Chtimes(marker, now, now); err != nil {
-		t.Fatal(err)
-	}
-	return node
+	return npm.Packages(t, errors.New("there is no "+browsers[0]))
 }
 
 // readSources reads what the tests are made of: go test keeps a result for as

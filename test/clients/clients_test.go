@@ -3,7 +3,6 @@ package clients_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io/fs"
 	"net/http"
 	"os"
@@ -13,7 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/sigpost/sigpost/test/npm"
 )
 
 // headerSets are what a server may call the headers of its signatures.
@@ -139,35 +139,11 @@ func came(t *testing.T, receiver, name string, n int) (list []recorded) {
 	return list
 }
 
-// installed installs the npm packages where that is due and returns the path of
-// node. Only who runs tests by hand may do without: CI sets CI.
+// installed gives the path of node, with the npm packages in place.
 func installed(t *testing.T) string {
 	t.Helper()
-	node, err := exec.LookPath("node")
-	npm, err2 := exec.LookPath("npm")
-	if err := errors.Join(err, err2); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("node and npm are needed: %v", err)
-		}
-		t.Skipf("node and npm are needed: %v; install Node.js 20 or later to run the JavaScript clients", err)
-	}
 	readSources(t)
-	const marker = "node_modules/.package-lock.json" // written by npm at the end
-	lock, err := os.Stat("package-lock.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if done, err := os.Stat(marker); err == nil && !done.ModTime().Before(lock.ModTime()) {
-		return node
-	}
-	if out, err := command(t, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund").CombinedOutput(); err != nil {
-		t.Fatalf("npm ci: %v\n%s", err, out)
-	}
-	now := time.Now()
-	if err := os.Chtimes(marker, now, now); err != nil {
-		t.Fatal(err)
-	}
-	return node
+	return npm.Packages(t, nil)
 }
 
 // readSources reads what the clients are made of: go test keeps a result for as
