@@ -155,7 +155,9 @@ func (b *bench) program(ctx context.Context) (string, error) {
 	}
 	b.say("building cmd/sigpost")
 	path := filepath.Join(b.dir, "sigpost")
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/sigpost/sigpost/cmd/sigpost").CombinedOutput()
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "github.com/sigpost/sigpost/cmd/sigpost")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is shipped
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("build cmd/sigpost: %w", err), errors.New(strings.TrimSpace(string(out))))
 	}

@@ -85,6 +85,7 @@ type options struct {
 	dir       string
 	json      string
 	binary    string
+	profiles  string // directory for profiles of Sigpost's runs
 	begin     string // a data directory, copied for each run of Sigpost
 }
 
@@ -99,6 +100,7 @@ func parse(args []string) (options, error) {
 	dir := flags.String("dir", ".", "where the data directories are made, and removed again")
 	json := flags.String("json", "", "write the figures to this file, too")
 	binary := flags.String("sigpost", "", "measure this program instead of building cmd/sigpost")
+	profiles := flags.String("profiles", "", "write a CPU profile of each run of sigpost into this directory")
 	begin := flags.String("begin", "", "begin each run of sigpost with a copy of this data directory; one full of dedupe keys comes from BenchmarkSeen of internal/store")
 	quick := flags.Bool("quick", false, "one short pair of each, 20,000 messages: shows that it works, no more")
 	if err := flags.Parse(args); err != nil {
@@ -111,7 +113,7 @@ func parse(args []string) (options, error) {
 		seconds: time.Duration(*seconds * float64(time.Second)),
 		steady:  time.Duration(*steady * float64(time.Second)),
 		idle:    5 * time.Second, patience: 30 * time.Second,
-		pairs: *pairs, messages: *messages, endpoints: *endpoints, dir: *dir, json: *json, binary: *binary, begin: *begin,
+		pairs: *pairs, messages: *messages, endpoints: *endpoints, dir: *dir, json: *json, binary: *binary, profiles: *profiles, begin: *begin,
 	}
 	if *quick {
 		opt.seconds, opt.steady, opt.idle, opt.pairs, opt.messages, opt.endpoints = time.Second, 2*time.Second, time.Second, 1, 20_000, 100
@@ -135,6 +137,9 @@ func (o *options) check(run string) (err error) {
 	}
 	if o.endpoints < 10 || o.endpoints > 5000 {
 		return fmt.Errorf("-endpoints %d: give 10 to 5,000", o.endpoints)
+	}
+	if _, err := os.Stat(o.profiles); o.profiles != "" && err != nil {
+		return fmt.Errorf("-profiles: %w; name a directory that is there", err)
 	}
 	if _, err := os.Stat(filepath.Join(o.begin, "sigpost.db")); o.begin != "" && err != nil {
 		return fmt.Errorf("-begin: %w; name a data directory", err)

@@ -107,7 +107,11 @@ func (b *bench) serveArgs(addr string, at place, endpoints []string) ([]string, 
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		return nil, fmt.Errorf("write the configuration of sigpost: %w", err)
 	}
-	return []string{"serve", "--config", path}, nil
+	args := []string{"serve", "--config", path}
+	if b.opt.profiles != "" {
+		args = append(args, "--cpu-profile", filepath.Join(b.opt.profiles, filepath.Base(at.dir)+".pprof"))
+	}
+	return args, nil
 }
 
 // dataOf is the data directory of Sigpost below the directory of a system.

@@ -106,7 +106,13 @@ func serveWith(t *testing.T, binary, config string, env ...string) *process {
 // launch starts a binary on a configuration.
 func launch(t *testing.T, binary, config string, env ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(binary, "serve", "--config", config), log: &safeBuffer{}, done: make(chan error, 1)}
+	return launchWith(t, binary, config, env)
+}
+
+// launchWith is launch with further flags.
+func launchWith(t *testing.T, binary, config string, env []string, flags ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(binary, append([]string{"serve", "--config", config}, flags...)...), log: &safeBuffer{}, done: make(chan error, 1)}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stderr = p.log
 	p.cmd.Stdout = p.log

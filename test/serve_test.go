@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -218,6 +219,22 @@ func TestSameEventFrom64ConnectionsIsOneMessage(t *testing.T) {
 	p.stop() // and delivers what is queued
 	if n := len(app.got); n != 0 {
 		t.Errorf("it was delivered %d times more", n)
+	}
+}
+
+func TestAProfileOfTheWholeRunIsWrittenAtItsEnd(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	config, path := writeConfig(t, dir, freeAddress(t), veriffSecret, ""), filepath.Join(dir, "cpu.pprof")
+	p := launchWith(t, binary, config, nil, "--cpu-profile", path)
+	p.ready()
+	p.stop()
+	out, err := exec.Command("go", "tool", "pprof", "-raw", path).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "PeriodType: cpu nanoseconds") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out, code := sigpost(t, "", "serve", "--config", config, "--cpu-profile", filepath.Join(dir, "no", "cpu.pprof")); code != 2 || !strings.Contains(out, "cpu-profile") {
+		t.Errorf("where nothing can be written: exit %d\n%s", code, out)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"strings"
 	"syscall"
 
@@ -49,7 +50,7 @@ var serveFlags = []struct{ name, usage string }{
 }
 
 func (p *program) serveCommand() *cobra.Command {
-	var file string
+	var file, profile string
 	var prune bool
 	values := map[string]*string{}
 	c := &cobra.Command{
@@ -66,15 +67,38 @@ func (p *program) serveCommand() *cobra.Command {
 					flags[strings.ReplaceAll(name, "-", "_")] = *v
 				}
 			}
-			return p.serve(c.Context(), file, flags, prune)
+			end, err := profileTo(profile)
+			if err != nil {
+				return err
+			}
+			return errors.Join(p.serve(c.Context(), file, flags, prune), end())
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "configuration file (default $SIGPOST_CONFIG)")
+	c.Flags().StringVar(&profile, "cpu-profile", "", "write a CPU profile of the whole run to this file, for go tool pprof")
 	c.Flags().BoolVar(&prune, "prune", false, "delete sources and endpoints that left the file, instead of disabling them")
 	for _, f := range serveFlags {
 		values[f.name] = c.Flags().String(f.name, "", f.usage)
 	}
 	return c
+}
+
+// profileTo begins a CPU profile that end writes; without a path it does nothing.
+func profileTo(path string) (end func() error, err error) {
+	if path == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, usage("cpu-profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("profile: %w", err), f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
 }
 
 func (p *program) serve(ctx context.Context, file string, flags map[string]string, prune bool) error {
@@ -120,6 +144,7 @@ func (p *program) serve(ctx context.Context, file string, flags map[string]strin
 			}
 		}
 	}()
+	debug.FreeOSMemory() // starting left garbage that would stay for as long as nothing happens
 	err = s.Run(ctx)
 	return errors.Join(err, s.Close())
 }

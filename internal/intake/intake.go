@@ -96,7 +96,8 @@ type answer struct {
 	outcome Outcome
 	detail  string
 	receipt hook.Receipt
-	err     error // for the log only
+	id      string // public, of the receipt's message
+	err     error  // for the log only
 	reason  string
 }
 
@@ -123,6 +124,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a = answer{status: http.StatusForbidden, outcome: BadAddress, detail: "this address may not send to this source"}
 	default:
 		a, event, size = h.receive(w, r, source, start)
+	}
+	if a.receipt.Message != 0 {
+		a.id = h.o.IDs.Public(hook.KindMessage, a.receipt.Message)
 	}
 	h.write(w, &a)
 	h.tell(r, source, &a, event.Type, size, time.Since(start))
@@ -214,13 +218,13 @@ func (h *Handler) write(w http.ResponseWriter, a *answer) {
 	w.Header().Set("Content-Type", "application/json")
 	if a.status == http.StatusOK {
 		w.WriteHeader(http.StatusOK)
-		if a.receipt.Message == 0 { // in quarantine: what it will become is not known
+		if a.id == "" { // in quarantine: what it will become is not known
 			w.Write([]byte("{}\n"))
 			return
 		}
 		var buf [64]byte
 		out := append(buf[:0], `{"id":"`...)
-		out = append(out, h.o.IDs.Public(hook.KindMessage, a.receipt.Message)...)
+		out = append(out, a.id...)
 		w.Write(append(out, "\"}\n"...))
 		return
 	}
@@ -250,8 +254,8 @@ func (h *Handler) tell(r *http.Request, s *Source, a *answer, eventType string, 
 	attrs := make([]slog.Attr, 0, 10)
 	attrs = append(attrs, slog.String("source", name), slog.String("outcome", string(a.outcome)), slog.Int("status", a.status),
 		slog.Int("size", size), slog.Duration("took", took))
-	if a.receipt.Message != 0 {
-		attrs = append(attrs, slog.String("message", h.o.IDs.Public(hook.KindMessage, a.receipt.Message)),
+	if a.id != "" {
+		attrs = append(attrs, slog.String("message", a.id),
 			slog.String("type", eventType), slog.Int("deliveries", a.receipt.Deliveries))
 	} else {
 		attrs = append(attrs, slog.String("remote", r.RemoteAddr))

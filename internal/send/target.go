@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -205,13 +206,14 @@ func hopsOf(headers []hook.Header) int {
 // kind the first stands.
 func dictionary(subjects []hook.Subject) string {
 	var b strings.Builder
-	seen := map[string]bool{}
+	var room [8]string
+	seen := room[:0]
 	for _, s := range subjects {
 		key := dictionaryKey(s.Kind)
-		if key == "" || seen[key] {
+		if key == "" || slices.Contains(seen, key) {
 			continue
 		}
-		seen[key] = true
+		seen = append(seen, key)
 		if b.Len() > 0 {
 			b.WriteString(", ")
 		}

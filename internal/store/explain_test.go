@@ -47,7 +47,7 @@ func queriesOfLists() map[string][]query {
 		sqlMessages + "m.id IN (?, ?)", sqlMessagesWithBodies + "m.id IN (?, ?)", sqlSearchBody, sqlNewEvent, sqlIndexedEvent, sqlNewestOf, sqlStatesOf + "id IN (?, ?)", sqlUnindexedStatesOf,
 		sqlDeliveries + "id IN (?, ?)", sqlDeliveries + "id = ?", sqlCountSomePending, sqlCountSomeWaiting, sqlAttempts + "a.id IN (?, ?)", sqlChains,
 		sqlOldestMessage, sqlOldestDelivery, sqlOldestAttempt,
-		sqlMessagesAfter, sqlDeliveriesAfter, sqlAttemptsAfter, sqlMessageAt, sqlDeliveryAt, sqlAttemptAt,
+		sqlMessagesAfter, sqlDeliveriesAfter, sqlAttemptsAfter, sqlMessagesWaiting, sqlDeliveriesWaiting, sqlAttemptsWaiting,
 		sqlCountPostings, sqlCountNewMessages, sqlCountNewDeliveries, sqlNextPosting, sqlLastPosting, sqlSomePostings, sqlCountDue,
 	} {
 		all["one"] = append(all["one"], query{text: text})

@@ -354,6 +354,31 @@ func TestTheIndexerYieldsToAQueueUntilItIsTooFarBehind(t *testing.T) {
 	}
 }
 
+// A look counts only what came since the one before, and begins anew when the index has moved.
+func TestWhatWaitsForTheIndexIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	look := func(want int) {
+		t.Helper()
+		if _, err := s.mayIndex(context.Background()); err != nil || s.unindexed[0].n != want {
+			t.Errorf("%d wait, %v; %d are right", s.unindexed[0].n, err, want)
+		}
+	}
+	look(0)
+	keepMessages(t, s, 300, "a", "g")
+	look(300)
+	keepMessages(t, s, 20, "a", "g")
+	look(320)
+	look(320)
+	if n, err := s.Index(context.Background()); err != nil || n != 320 {
+		t.Fatalf("%d were indexed, %v", n, err)
+	}
+	look(0)
+	keepMessages(t, s, indexLag+5, "a", "g")
+	look(indexLag + 1)
+	look(indexLag + 1)
+}
+
 func TestASearchForTextReadsABoundedNumberOfBytes(t *testing.T) {
 	t.Parallel()
 	s := open(t)

@@ -251,19 +251,15 @@ func (s *Store) catchUp(ctx context.Context) error {
 // mayIndex says whether now is the time for a step.
 func (s *Store) mayIndex(ctx context.Context) (behind bool, err error) {
 	err = s.view(ctx, func(tx *sql.Tx) error {
-		for _, t := range []struct {
-			name, query string
-			lag         int
-		}{
-			{indexedMessages, sqlMessageAt, indexLag},
-			{indexedDeliveries, sqlDeliveryAt, indexLag},
-			{indexedAttempts, sqlAttemptAt, indexLag},
+		for i, t := range [...]struct{ name, query string }{
+			{indexedMessages, sqlMessagesWaiting}, {indexedDeliveries, sqlDeliveriesWaiting}, {indexedAttempts, sqlAttemptsWaiting},
 		} {
 			mark, err := indexed(ctx, tx, t.name)
 			if err != nil {
 				return err
 			}
-			if behind, err = moreThan(ctx, tx, t.query, mark, t.lag); err != nil || behind {
+			n, err := s.unindexed[i].count(ctx, tx, t.query, mark)
+			if behind = n > indexLag; err != nil || behind {
 				return err
 			}
 		}
@@ -279,7 +275,8 @@ func (s *Store) mayIndex(ctx context.Context) (behind bool, err error) {
 func (s *Store) idle(ctx context.Context) (bool, error) {
 	busy := false
 	err := s.view(ctx, func(tx *sql.Tx) (err error) {
-		busy, err = moreThan(ctx, tx, sqlMessageAt, hook.KeyAt(time.Now().Add(-time.Second)), indexBusy)
+		n, _, err := countAfter(ctx, tx, sqlMessagesWaiting, hook.KeyAt(time.Now().Add(-time.Second)), indexBusy+1)
+		busy = n > indexBusy
 		return err
 	})
 	if err != nil || busy {
@@ -298,17 +295,33 @@ func (s *Store) idle(ctx context.Context) (bool, error) {
 	}
 }
 
-// moreThan says whether more than n rows follow after.
-func moreThan(ctx context.Context, tx *sql.Tx, query string, after hook.Key, n int) (bool, error) {
-	err := tx.QueryRowContext(ctx, query, after, n).Scan(new(hook.Key))
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
+// unindexed is what was found of a table the last time, so that a look counts only the rows that came since: under load
+// tens of thousands wait, and reading them all each second is work that commits would have to wait for.
+type unindexed struct {
+	mark, last hook.Key // up to where it was indexed, and counted
+	n          int
+}
+
+// count says how many rows wait after mark, up to one more than may.
+func (u *unindexed) count(ctx context.Context, tx *sql.Tx, query string, mark hook.Key) (int, error) {
+	if u.mark != mark {
+		*u = unindexed{mark: mark, last: mark}
 	}
-	return err == nil, err
+	n, last, err := countAfter(ctx, tx, query, u.last, indexLag+1-u.n)
+	if n > 0 {
+		u.n, u.last = u.n+n, last
+	}
+	return u.n, err
+}
+
+// countAfter counts the rows after a key, up to most, and gives the key of the last of them.
+func countAfter(ctx context.Context, tx *sql.Tx, query string, after hook.Key, most int) (n int, last hook.Key, err error) {
+	err = tx.QueryRowContext(ctx, query, after, most).Scan(&n, &last)
+	return n, last, err
 }
 
 const (
-	sqlMessageAt  = "SELECT id FROM messages WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?"
-	sqlDeliveryAt = "SELECT id FROM deliveries WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?"
-	sqlAttemptAt  = "SELECT id FROM attempts WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?"
+	sqlMessagesWaiting   = "SELECT count(*), coalesce(max(id), 0) FROM (SELECT id FROM messages WHERE id > ? ORDER BY id LIMIT ?) AS waiting"
+	sqlDeliveriesWaiting = "SELECT count(*), coalesce(max(id), 0) FROM (SELECT id FROM deliveries WHERE id > ? ORDER BY id LIMIT ?) AS waiting"
+	sqlAttemptsWaiting   = "SELECT count(*), coalesce(max(id), 0) FROM (SELECT id FROM attempts WHERE id > ? ORDER BY id LIMIT ?) AS waiting"
 )

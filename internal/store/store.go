@@ -105,6 +105,7 @@ type Store struct {
 	newer       bool         // the data has a newer one
 	incarnation atomic.Int64 // a hook.Key
 	indexedTo   atomic.Int64 // the hook.Key up to which messages are indexed, on SQLite
+	unindexed   [3]unindexed // messages, deliveries and attempts, as RunIndexer found them
 	// claimable are the holders whose deliveries this process may take on SQLite:
 	// nobody, and every incarnation before this one.
 	claimable []hook.Key

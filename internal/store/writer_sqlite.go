@@ -52,6 +52,9 @@ func (w *writer) tryLocal(batch []*write) (_ []*write, err error) {
 	if err := w.disk.broken(); err != nil { // the sync of the one before failed
 		return batch, err
 	}
+	if err := w.countAll(ctx, batch); err != nil {
+		return batch, storeError("count", err)
+	}
 	if _, err := w.commit.ExecContext(ctx); err != nil {
 		return batch, storeError("commit", err)
 	}
@@ -79,9 +82,6 @@ func (w *writer) apply(ctx context.Context, batch []*write) error {
 	}
 	if err := w.advanceAll(ctx); err != nil {
 		return storeError("advance lanes", err)
-	}
-	if err := w.countAll(ctx, batch); err != nil {
-		return storeError("count", err)
 	}
 	for _, u := range batch {
 		if u.other == nil {
