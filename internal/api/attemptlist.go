@@ -315,6 +315,10 @@ func (a *API) listAttemptedDestinations(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	failing, err := a.Store.FailingSince(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
 	out, now := make([]MessageEndpointOut, len(keys)), time.Now()
 	for i, k := range keys {
 		e, ok := endpoints[k]
@@ -322,7 +326,7 @@ func (a *API) listAttemptedDestinations(ctx context.Context, in *struct {
 			e = hook.Endpoint{ID: k, URL: deletedURL, State: hook.Disabled, Reason: "it was deleted", CreatedAt: k.Time(), UpdatedAt: k.Time()}
 		}
 		status := deliveryStatus(newest[k], in.ExpandedStatuses, now)
-		out[i] = MessageEndpointOut{a.endpointOut(e), status, statusText(status), nextAttempt(newest[k])}
+		out[i] = MessageEndpointOut{a.endpointOut(e, failing[k]), status, statusText(status), nextAttempt(newest[k])}
 	}
 	return listOut(a, hook.KindEndpoint, out, keys, next, in.ListIn, back), nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sigpost/sigpost/internal/hook"
 )
@@ -53,7 +54,7 @@ func (a *API) listEndpoints(ctx context.Context, in *struct {
 }
 
 // endpointsPage lists an application's endpoints in the form of one face.
-func endpointsPage[T any](ctx context.Context, a *API, app hook.Key, in OrderedIn, show func(hook.Endpoint) T) (*Body[ListOut[T]], error) {
+func endpointsPage[T any](ctx context.Context, a *API, app hook.Key, in OrderedIn, show func(e hook.Endpoint, failing time.Time) T) (*Body[ListOut[T]], error) {
 	p, back, err := a.page(in.ListIn, hook.KindEndpoint, in.Order == "ascending")
 	if err != nil {
 		return nil, err
@@ -66,10 +67,27 @@ func endpointsPage[T any](ctx context.Context, a *API, app hook.Key, in OrderedI
 	}
 	rows, next := cut(rows, limit, func(e *hook.Endpoint) hook.Key { return e.ID })
 	out, keys := make([]T, len(rows)), make([]hook.Key, len(rows))
+	for i := range rows {
+		keys[i] = rows[i].ID
+	}
+	failing, err := a.Store.FailingSince(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
 	for i, e := range rows {
-		out[i], keys[i] = show(e), e.ID
+		out[i] = show(e, failing[e.ID])
 	}
 	return listOut(a, hook.KindEndpoint, out, keys, next, in.ListIn, back), nil
+}
+
+// oneEndpoint answers with an endpoint in the form of one face, unless it was not
+// found or changed.
+func oneEndpoint[T any](ctx context.Context, a *API, e hook.Endpoint, err error, show func(e hook.Endpoint, failing time.Time) T) (*Body[T], error) {
+	if err != nil {
+		return nil, err
+	}
+	failing, err := a.Store.FailingSince(ctx, []hook.Key{e.ID})
+	return answerWith(http.StatusOK, show(e, failing[e.ID])), err
 }
 
 // check says whether an endpoint may be as it is.
@@ -147,7 +165,7 @@ func (a *API) createEndpoint(ctx context.Context, in *struct {
 		return nil, err
 	}
 	e, err = a.makeEndpoint(ctx, e, in.Body.Secret, in.Body.Signature)
-	return answerWith(http.StatusCreated, a.endpointOut(e)), err
+	return answerWith(http.StatusCreated, a.endpointOut(e, time.Time{})), err
 }
 
 // makeEndpoint checks and keeps a new endpoint and puts it to work.
@@ -168,7 +186,7 @@ func (a *API) makeEndpoint(ctx context.Context, e hook.Endpoint, given *string, 
 
 func (a *API) readEndpoint(ctx context.Context, in *struct{ EndpointPath }) (*Body[EndpointOut], error) {
 	_, e, err := a.endpoint(ctx, in.AppID, in.EndpointID)
-	return answerWith(http.StatusOK, a.endpointOut(e)), err
+	return oneEndpoint(ctx, a, e, err, a.endpointOut)
 }
 
 func (a *API) putEndpoint(ctx context.Context, in *struct {
@@ -183,13 +201,13 @@ func (a *API) putEndpoint(ctx context.Context, in *struct {
 			return nil, err
 		}
 		e, err = a.makeEndpoint(ctx, e, nil, in.Body.Signature)
-		return answerWith(http.StatusCreated, a.endpointOut(e)), err
+		return answerWith(http.StatusCreated, a.endpointOut(e, time.Time{})), err
 	}
 	if err != nil {
 		return nil, err
 	}
 	e, err = a.editEndpoint(ctx, e, in.Body.Signature, in.Body.into)
-	return answerWith(http.StatusOK, a.endpointOut(e)), err
+	return oneEndpoint(ctx, a, e, err, a.endpointOut)
 }
 
 // editEndpoint changes an endpoint as it is now and puts it to work.
@@ -272,7 +290,7 @@ func (a *API) patchEndpoint(ctx context.Context, in *struct {
 		s = &in.Body.Signature.Value
 	}
 	e, err = a.editEndpoint(ctx, e, s, in.Body.into)
-	return answerWith(http.StatusOK, a.endpointOut(e)), err
+	return oneEndpoint(ctx, a, e, err, a.endpointOut)
 }
 
 func (a *API) deleteEndpoint(ctx context.Context, in *struct{ EndpointPath }) (*None, error) {

@@ -43,6 +43,46 @@ func TestAnOpenBreakerIsShownAndExplained(t *testing.T) {
 	})
 }
 
+// Every list of endpoints says which fail and since when, and so does whoever reads one.
+func TestListsSayWhichEndpointsFail(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	app, bad, good := h.app("a"), h.receiver(500).URL, h.receiver(200).URL
+	portal := h.as(h.must(http.StatusOK, "POST", "/api/v1/auth/app-portal-access/"+app, `{"readOnly":true}`)["token"].(string))
+	source := h.must(http.StatusCreated, "POST", "/ingest/api/v1/source", map[string]any{"name": "source", "provider": "veriff", "secrets": []string{"0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f1"}})["id"].(string)
+	lists := map[string]*harness{"/api/v1/app/" + app + "/endpoint": portal, "/ingest/api/v1/source/" + source + "/endpoint": h, "/api/v1/operational-webhook/endpoint": h}
+	for path := range lists {
+		for _, e := range []string{`{"url":"` + bad + `","uid":"bad"}`, `{"url":"` + good + `","uid":"good"}`} {
+			if made := h.must(http.StatusCreated, "POST", path, e); made["failingSince"] != nil {
+				t.Errorf("a new one fails: %v", made)
+			}
+		}
+	}
+	h.must(http.StatusAccepted, "POST", "/api/v1/app/"+app+"/msg", `{"eventType":"x","payload":{}}`)
+	h.must(http.StatusOK, "POST", "/ingest/api/v1/source/"+source+"/test-event", `{}`)
+	h.must(http.StatusOK, "POST", "/api/v1/alert/test", nil)
+	for path, who := range lists {
+		var since any
+		eventually(t, path+" has one that fails", func() bool {
+			for _, e := range who.rows(path) {
+				if e["uid"] == "good" && e["failingSince"] != nil {
+					t.Fatalf("one that works fails: %v", e)
+				}
+				if e["uid"] == "bad" {
+					since = e["failingSince"]
+				}
+			}
+			return since != nil
+		})
+		if one := who.must(http.StatusOK, "GET", path+"/bad", nil); one["failingSince"] != since || one["state"] != "enabled" {
+			t.Errorf("%s: it fails since %v: %v", path, since, one)
+		}
+		if one := h.must(http.StatusOK, "PUT", path+"/bad", `{"url":"`+bad+`","description":"d"}`); one["failingSince"] != since {
+			t.Errorf("%s: changed, it fails since %v: %v", path, since, one)
+		}
+	}
+}
+
 func TestTheWaitsOfAnEndpointCanBeSet(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

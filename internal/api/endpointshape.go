@@ -113,18 +113,22 @@ type EndpointOut struct {
 	ManagedBy  string       `json:"managedBy" enum:"api,file" doc:"What file manages is read-only here"`
 	Retries    []int        `json:"retries,omitempty" doc:"When they are not the usual ones"`
 	RetriesFor []RetriesFor `json:"retriesFor,omitempty"`
+
+	FailingSince *time.Time `json:"failingSince,omitempty" nullable:"true" doc:"Since when every attempt has failed; absent while it works"`
 }
 
 func hasPatterns(types []string) bool {
 	return slices.ContainsFunc(types, func(t string) bool { return strings.Contains(t, "*") })
 }
 
-func (a *API) endpointOut(e hook.Endpoint) EndpointOut {
+// endpointOut shows an endpoint; failing is since when it fails, zero while it works.
+func (a *API) endpointOut(e hook.Endpoint, failing time.Time) EndpointOut {
 	out := EndpointOut{
 		ID: a.IDs.Public(hook.KindEndpoint, e.ID), URL: e.URL, Description: e.Description, ThrottleRate: pointer(e.Throttle), RateLimit: pointer(e.Throttle), UID: pointer(e.UID),
 		Disabled: e.State == hook.Disabled, EventTypes: e.EventTypes, FilterTypes: e.EventTypes, Channels: e.Channels, Metadata: orEmpty(e.Metadata), Version: 1,
 		CreatedAt: when(e.CreatedAt), UpdatedAt: when(e.UpdatedAt), Policy: pointer(e.Policy), OrderOut: orderOut(&e.Order), Paused: e.State == hook.Paused,
 		State: e.State.String(), Reason: pointer(e.Reason), ManagedBy: "api", Retries: secondsOf(e.Schedule), RetriesFor: retriesForOf(e.Schedules),
+		FailingSince: moment(failing),
 	}
 	if e.ManagedByFile {
 		out.ManagedBy = "file"

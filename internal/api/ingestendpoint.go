@@ -59,14 +59,17 @@ type IngestEndpointOut struct {
 	State     string  `json:"state" enum:"enabled,paused,disabled"`
 	Reason    *string `json:"reason,omitempty" doc:"Why it is paused or disabled"`
 	ManagedBy string  `json:"managedBy" enum:"api,file" doc:"What file manages is read-only here"`
+
+	FailingSince *time.Time `json:"failingSince,omitempty" nullable:"true" doc:"Since when every attempt has failed; absent while it works"`
 }
 
-func (a *API) ingestEndpointOut(e hook.Endpoint) IngestEndpointOut {
-	o := a.endpointOut(e)
+func (a *API) ingestEndpointOut(e hook.Endpoint, failing time.Time) IngestEndpointOut {
+	o := a.endpointOut(e, failing)
 	return IngestEndpointOut{
 		ID: o.ID, URL: o.URL, Description: o.Description, ThrottleRate: o.ThrottleRate, RateLimit: o.RateLimit, UID: o.UID, Disabled: o.Disabled,
 		Metadata: o.Metadata, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, Name: pointer(e.Name), EventTypePatterns: e.EventTypes, Signature: o.Signature, Policy: o.Policy,
 		OrderOut: o.OrderOut, Paused: o.Paused, State: o.State, Reason: o.Reason, ManagedBy: o.ManagedBy,
+		FailingSince: o.FailingSince,
 	}
 }
 
@@ -173,12 +176,12 @@ func (a *API) createIngestEndpoint(ctx context.Context, in *struct {
 		return nil, err
 	}
 	e, err = a.makeEndpoint(ctx, e, in.Body.Secret, in.Body.Signature)
-	return answerWith(http.StatusCreated, a.ingestEndpointOut(e)), err
+	return answerWith(http.StatusCreated, a.ingestEndpointOut(e, time.Time{})), err
 }
 
 func (a *API) readIngestEndpoint(ctx context.Context, in *struct{ SourceEndpointPath }) (*Body[IngestEndpointOut], error) {
 	e, err := a.sourceEndpoint(ctx, in.SourceEndpointPath)
-	return answerWith(http.StatusOK, a.ingestEndpointOut(e)), err
+	return oneEndpoint(ctx, a, e, err, a.ingestEndpointOut)
 }
 
 func (a *API) putIngestEndpoint(ctx context.Context, in *struct {
@@ -191,7 +194,7 @@ func (a *API) putIngestEndpoint(ctx context.Context, in *struct {
 	}
 	in.Body.UID = keptUID(in.Body.UID, in.EndpointID, hook.KindEndpoint)
 	e, err = a.editEndpoint(ctx, e, in.Body.Signature, in.Body.into)
-	return answerWith(http.StatusOK, a.ingestEndpointOut(e)), err
+	return oneEndpoint(ctx, a, e, err, a.ingestEndpointOut)
 }
 
 func (a *API) deleteIngestEndpoint(ctx context.Context, in *struct{ SourceEndpointPath }) (*None, error) {

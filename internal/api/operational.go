@@ -61,13 +61,15 @@ type OperationalWebhookEndpointOut struct {
 	UpdatedAt    time.Time         `json:"updatedAt"`
 	State        string            `json:"state" enum:"enabled,paused,disabled"`
 	Reason       *string           `json:"reason,omitempty" doc:"Why it is disabled"`
+	FailingSince *time.Time        `json:"failingSince,omitempty" nullable:"true" doc:"Since when every attempt has failed; absent while it works"`
 }
 
-func (a *API) operationalOut(e hook.Endpoint) OperationalWebhookEndpointOut {
-	o := a.endpointOut(e)
+func (a *API) operationalOut(e hook.Endpoint, failing time.Time) OperationalWebhookEndpointOut {
+	o := a.endpointOut(e, failing)
 	return OperationalWebhookEndpointOut{
 		ID: o.ID, URL: o.URL, Description: o.Description, ThrottleRate: o.ThrottleRate, RateLimit: o.RateLimit, UID: o.UID, Disabled: o.Disabled,
 		EventTypes: o.EventTypes, FilterTypes: o.FilterTypes, Metadata: o.Metadata, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, State: o.State, Reason: o.Reason,
+		FailingSince: o.FailingSince,
 	}
 }
 
@@ -199,12 +201,12 @@ func (a *API) createOperational(ctx context.Context, in *struct{ Body Operationa
 	}
 	e.Org, e.App = app.Org, app.ID
 	e, err = a.makeEndpoint(ctx, e, in.Body.Secret, nil)
-	return answerWith(http.StatusCreated, a.operationalOut(e)), err
+	return answerWith(http.StatusCreated, a.operationalOut(e, time.Time{})), err
 }
 
 func (a *API) readOperational(ctx context.Context, in *struct{ OperationalPath }) (*Body[OperationalWebhookEndpointOut], error) {
 	e, err := a.operationalEndpoint(ctx, in.EndpointID)
-	return answerWith(http.StatusOK, a.operationalOut(e)), err
+	return oneEndpoint(ctx, a, e, err, a.operationalOut)
 }
 
 func (a *API) putOperational(ctx context.Context, in *struct {
@@ -217,5 +219,5 @@ func (a *API) putOperational(ctx context.Context, in *struct {
 	}
 	in.Body.UID = keptUID(in.Body.UID, in.EndpointID, hook.KindEndpoint)
 	e, err = a.editEndpoint(ctx, e, nil, in.Body.into)
-	return answerWith(http.StatusOK, a.operationalOut(e)), err
+	return oneEndpoint(ctx, a, e, err, a.operationalOut)
 }

@@ -59,6 +59,9 @@ type endpointStore interface {
 	ListEndpoints(ctx context.Context, app hook.Key, page hook.Page) ([]hook.Endpoint, error)
 	EndpointsOf(ctx context.Context, app hook.Key) ([]hook.Endpoint, error)
 	Health(ctx context.Context, endpoint hook.Key) (hook.Health, error)
+	// FailingSince says of some endpoints since when every attempt has failed; those that
+	// work are left out.
+	FailingSince(ctx context.Context, endpoints []hook.Key) (map[hook.Key]time.Time, error)
 }
 
 type secretStore interface {

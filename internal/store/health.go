@@ -80,6 +80,31 @@ func (s *Store) Health(ctx context.Context, endpoint hook.Key) (hook.Health, err
 	return list[0], nil
 }
 
+// FailingSince says of some endpoints since when every attempt has failed; those that
+// work are left out.
+func (s *Store) FailingSince(ctx context.Context, endpoints []hook.Key) (map[hook.Key]time.Time, error) {
+	since := make(map[hook.Key]time.Time)
+	if len(endpoints) == 0 {
+		return since, nil
+	}
+	rows, err := s.read.QueryContext(ctx, sqlFailingSince+anyOf("endpoint_id", len(endpoints)), anys(endpoints)...)
+	if err != nil {
+		return nil, fmt.Errorf("read health: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var endpoint hook.Key
+		var at int64
+		if err := rows.Scan(&endpoint, &at); err != nil {
+			return nil, fmt.Errorf("read health: %w", err)
+		}
+		since[endpoint] = fromMS(at)
+	}
+	return since, wrap("read health", rows.Err())
+}
+
+const sqlFailingSince = "SELECT endpoint_id, failing_since FROM health WHERE failing_since <> 0 AND "
+
 // ClearHealth forgets how an endpoint did.
 func (s *Store) ClearHealth(ctx context.Context, endpoint hook.Key) error {
 	if _, err := s.changeState(ctx, "DELETE FROM health WHERE endpoint_id = ?", endpoint); err != nil {

@@ -91,10 +91,22 @@ test("an endpoint of a source keeps what a change does not name", async () => {
   await page.getByRole("button", { name: "Pause" }).waitFor();
 });
 
+/** In the list that is shown one endpoint fails, and it says since when; another one works. */
+async function failingIn(bad, good) {
+  const row = (name) => page.getByRole("row", { name });
+  await row(bad).locator(".state", { hasText: "Failing" }).waitFor();
+  assert.match(await row(bad).locator("td:nth-child(3) time").getAttribute("title"), /\d{4}, \d\d:\d\d:\d\d/);
+  assert.equal(await row(good).locator(".state").innerText(), "Enabled");
+}
+
 test("an endpoint that fails is called so, and the overview counts what is settled", async () => {
   const failing = (await get(`/api/v1/app/${world.app}/endpoint`)).data.find((e) => e.description === "Billing");
   await show(`/apps/${world.app}/endpoints/${failing.id}?tab=settings`, "Billing");
   await page.locator("h1 ~ .state", { hasText: "Failing" }).waitFor();
+  await show(`/apps/${world.app}`, "Acme Corporation");
+  await failingIn("Billing", "Orders");
+  await show(`/sources/${world.source}?tab=endpoints`, "veriff-prod");
+  await failingIn("Ledger", "Onboarding");
   await show(`/apps/${world.app}/endpoints/${world.orders}?tab=settings`, "Orders");
   await page.locator("h1 ~ .state", { hasText: "Enabled" }).waitFor();
   await show("/", "Overview");

@@ -78,6 +78,12 @@ test("a customer sees his messages and no other's", async () => {
   }
 });
 
+test("the list says which endpoint fails", async () => {
+  const page = await open(await access(world.app, { readOnly: true }));
+  await page.getByRole("row", { name: "Billing" }).locator(".state", { hasText: "Failing" }).waitFor();
+  assert.equal(await page.getByRole("row", { name: "Orders in production" }).locator(".state").innerText(), "Enabled");
+});
+
 test("who may only read sees no way to change", async () => {
   const page = await open(await access(world.app, { readOnly: true }));
   await page.getByRole("link", { name: "Orders in production" }).click();

@@ -25,6 +25,12 @@ func healthIsKept(t *testing.T, open Opener) {
 	want := hook.Health{Endpoint: endpoint, Org: store.DefaultOrg, FailingSince: at, Failures: 5, LastFailureAt: at.Add(2 * time.Second), Trips: 1, OpenUntil: at.Add(time.Minute)}
 	list, err := s.Failing(ctx)
 	must(t, err)
+	since, err := s.FailingSince(ctx, []hook.Key{endpoint, endpoint + 1, endpoint + 2})
+	must(t, err)
+	same(t, "since when some fail", map[hook.Key]time.Time{endpoint: at}, since)
+	none, err := s.FailingSince(ctx, nil)
+	must(t, err)
+	same(t, "since when none fail", map[hook.Key]time.Time{}, none)
 	same(t, "those that fail or recover", []hook.Health{want, {Endpoint: endpoint + 1, Org: store.DefaultOrg, LastSuccessAt: at, RecoverFrom: at}}, list)
 
 	for i, c := range []struct {

@@ -2137,6 +2137,11 @@ export interface components {
             /** @description When it has wildcards; eventTypes is null then */
             eventTypePatterns?: string[];
             eventTypes?: string[] | null;
+            /**
+             * Format: date-time
+             * @description Since when every attempt has failed; absent while it works
+             */
+            failingSince?: string | null;
             filterTypes?: string[] | null;
             id: string;
             latestOnly?: boolean;
@@ -2601,6 +2606,11 @@ export interface components {
             disabled?: boolean;
             /** @description The event types that it gets, with * as a wildcard; all when left out */
             eventTypePatterns?: string[];
+            /**
+             * Format: date-time
+             * @description Since when every attempt has failed; absent while it works
+             */
+            failingSince?: string | null;
             id: string;
             latestOnly?: boolean;
             /**
@@ -2993,6 +3003,11 @@ export interface components {
             /** @description When it has wildcards; eventTypes is null then */
             eventTypePatterns?: string[];
             eventTypes?: string[] | null;
+            /**
+             * Format: date-time
+             * @description Since when every attempt has failed; absent while it works
+             */
+            failingSince?: string | null;
             filterTypes?: string[] | null;
             id: string;
             latestOnly?: boolean;
@@ -3182,6 +3197,11 @@ export interface components {
             description: string;
             disabled?: boolean;
             eventTypes?: string[] | null;
+            /**
+             * Format: date-time
+             * @description Since when every attempt has failed; absent while it works
+             */
+            failingSince?: string | null;
             filterTypes?: string[] | null;
             id: string;
             metadata: {

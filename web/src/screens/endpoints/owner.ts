@@ -33,6 +33,13 @@ export const listEndpoints = (o: Pick<Owner, "kind" | "id">) => whole<Endpoint>(
 export function nameOf(e: Endpoint): string {
   return e.name || e.description || e.uid || e.url.replace(/^https?:\/\//, "");
 }
+/** What says how an endpoint is doing. */
+export interface Standing {
+  state: string;
+  failingSince?: string | null;
+}
+/** Its state, or that it fails: who is paused or disabled is that first. */
+export const standing = (e: Standing) => (e.state === "enabled" && e.failingSince ? "failing" : e.state);
 /** The event types that an endpoint wants; none means all. */
 export function wants(e: Endpoint): string[] {
   return e.eventTypes ?? e.eventTypePatterns ?? [];
