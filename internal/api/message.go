@@ -57,6 +57,12 @@ type MessageOut struct {
 	OccurredAt  *time.Time     `json:"occurredAt,omitempty" doc:"When it happened by the provider's clock"`
 }
 
+// ListedMessageOut is a message in the list of its application.
+type ListedMessageOut struct {
+	MessageOut
+	State *string `json:"state,omitempty" enum:"delivered,pending,failed,canceled,held,unmatched" doc:"With with_state: of its deliveries together, what needs care the most. Unmatched has none"`
+}
+
 // Bounds of a message.
 const (
 	maxPayload   = 1 << 20
@@ -142,7 +148,8 @@ func (a *API) listMessages(ctx context.Context, in *struct {
 	EventTypes  []string `query:"event_types" maxLength:"256" pattern:"^[a-zA-Z0-9\\-_.]+$" maxItems:"100"`
 	WithContent Shown    `query:"with_content" doc:"With the payloads"`
 	Search      string   `query:"search" maxLength:"256" doc:"An id, an eventId, or text in the payload"`
-}) (*Body[ListOut[MessageOut]], error) {
+	WithState   bool     `query:"with_state" doc:"With the state of each message's deliveries"`
+}) (*Body[ListOut[ListedMessageOut]], error) {
 	app, err := a.app(ctx, in.AppID)
 	if err != nil {
 		return nil, err
@@ -154,7 +161,7 @@ func (a *API) listMessages(ctx context.Context, in *struct {
 	q := hook.MessageQuery{App: app.ID, Types: in.EventTypes, Channel: in.Channel, Tag: in.Tag, Range: in.bounds(), Bodies: in.WithContent.want(), Text: in.Search}
 	if in.Search != "" && in.Iterator == "" {
 		if k, err := a.messageKey(ctx, app.ID, in.Search); err == nil {
-			return a.oneMessage(ctx, app.ID, k, in.ListIn, in.WithContent.want())
+			return a.oneMessage(ctx, app.ID, k, in.ListIn, in.WithContent.want(), in.WithState)
 		}
 	}
 	list, next, err := fill(p, func(p hook.Page) ([]hook.Message, hook.Key, error) {
@@ -164,20 +171,38 @@ func (a *API) listMessages(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	out, keys := make([]MessageOut, len(list)), make([]hook.Key, len(list))
+	out, keys := make([]ListedMessageOut, len(list)), make([]hook.Key, len(list))
 	for i := range list {
-		out[i], keys[i] = a.messageOut(&list[i], in.WithContent.want()), list[i].ID
+		keys[i] = list[i].ID
+		if out[i], err = a.listedMessage(ctx, &list[i], in.WithContent.want(), in.WithState); err != nil {
+			return nil, err
+		}
 	}
 	return listOut(a, hook.KindMessage, out, keys, next, in.ListIn, back), nil
 }
 
+// listedMessage shows a message in a list, with the state of its deliveries if that is asked for.
+func (a *API) listedMessage(ctx context.Context, m *hook.Message, body, state bool) (ListedMessageOut, error) {
+	out := ListedMessageOut{MessageOut: a.messageOut(m, body)}
+	if !state {
+		return out, nil
+	}
+	deliveries, err := a.Store.Deliveries(ctx, m)
+	out.State = pointer(stateOf(deliveries))
+	return out, err
+}
+
 // oneMessage is a list of the one message that was searched for by its id.
-func (a *API) oneMessage(ctx context.Context, app, k hook.Key, in ListIn, body bool) (*Body[ListOut[MessageOut]], error) {
+func (a *API) oneMessage(ctx context.Context, app, k hook.Key, in ListIn, body, state bool) (*Body[ListOut[ListedMessageOut]], error) {
 	m, err := a.withBody(ctx, app, k)
 	if err != nil {
 		return nil, err
 	}
-	return listOut(a, hook.KindMessage, []MessageOut{a.messageOut(&m, body)}, []hook.Key{k}, 0, in, false), nil
+	out, err := a.listedMessage(ctx, &m, body, state)
+	if err != nil {
+		return nil, err
+	}
+	return listOut(a, hook.KindMessage, []ListedMessageOut{out}, []hook.Key{k}, 0, in, false), nil
 }
 
 // withBody reads a message of an application; the body is nil when it was deleted.

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -63,6 +64,52 @@ func TestAMessageGoesOutSignedAsItWasWritten(t *testing.T) {
 	}
 	if len(r.got) != 0 {
 		t.Error("a message of another type was sent")
+	}
+}
+
+// A portal asks for the states of a page with the page, and learns of no other application's.
+func TestAListOfMessagesSaysWhatBecameOfThem(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	app, other := h.app("a"), h.app("b")
+	urls := map[string]string{"good": h.receiver(200).URL, "bad": h.receiver(500).URL, "gone": h.answering(500, "Webhook-Delivery", "abort-message")}
+	for kind, url := range urls {
+		h.subscribe(app, map[string]any{"url": url, "eventTypes": []string{kind, "all"}})
+	}
+	h.subscribe(other, map[string]any{"url": h.receiver(200).URL})
+	want := map[string]any{"good": "delivered", "bad": "pending", "gone": "failed", "all": "failed", "none": "unmatched"}
+	for _, kind := range []string{"good", "bad", "gone", "none", "all"} {
+		h.must(http.StatusAccepted, "POST", "/api/v1/app/"+app+"/msg", map[string]any{"eventType": kind, "eventId": kind, "payload": map[string]any{}})
+		h.must(http.StatusAccepted, "POST", "/api/v1/app/"+other+"/msg", map[string]any{"eventType": kind, "eventId": kind, "payload": map[string]any{}})
+	}
+	portal := h.as(h.must(http.StatusOK, "POST", "/api/v1/auth/app-portal-access/"+app, `{"readOnly":true}`)["token"].(string))
+	path := "/api/v1/app/" + app + "/msg?with_content=false"
+	states := func(rows []map[string]any) map[string]any {
+		got := map[string]any{}
+		for _, m := range rows {
+			got[m["eventType"].(string)] = m["state"]
+		}
+		return got
+	}
+	var got map[string]any
+	eventually(t, "all is as it is to be", func() bool {
+		got = states(portal.rows(path + "&with_state=true"))
+		return maps.Equal(got, want)
+	})
+	if got := states(portal.rows(path + "&with_state=true&limit=1")); !maps.Equal(got, map[string]any{"all": "failed"}) {
+		t.Errorf("a page of one: %v", got)
+	}
+	if got := states(portal.rows(path + "&with_state=true&search=gone")); got["gone"] != "failed" {
+		t.Errorf("found by its id: %v", got)
+	}
+	if got := states(portal.rows(path)); got["gone"] != nil || len(got) != len(want) {
+		t.Errorf("when it is not asked for: %v", got)
+	}
+	if status, answer := portal.do("GET", "/api/v1/app/"+other+"/msg?with_state=true", nil); status != http.StatusNotFound {
+		t.Errorf("of another application: %d %v", status, answer)
+	}
+	if status, answer := portal.do("GET", "/api/v1/msg", nil); status != http.StatusForbidden {
+		t.Errorf("of the organization: %d %v", status, answer)
 	}
 }
 

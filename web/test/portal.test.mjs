@@ -84,6 +84,34 @@ test("the list says which endpoint fails", async () => {
   assert.equal(await page.getByRole("row", { name: "Orders in production" }).locator(".state").innerText(), "Enabled");
 });
 
+test("the list of messages says what became of each, and follows it, a page with each request", async () => {
+  // So low that one can be further down.
+  const page = await open(await access(world.app), { height: 400 });
+  const asked = [];
+  page.on("request", (r) => asked.push(new URL(r.url())));
+  await page.evaluate(() => (location.hash = "#/messages"));
+  const state = (at) => page.locator(`[data-at='${at}'] .state .state`);
+  await state(0).waitFor();
+  assert.deepEqual(await page.locator("[data-at] .state .state").allInnerTexts(), ["Pending", "Delivered", "Delivered", "Pending", "Delivered", "Delivered", "Pending", "Delivered", "Delivered"]);
+  await page.locator(".live.on").waitFor();
+
+  const list = (await server.api("GET", `/api/v1/app/${world.app}/msg`)).data;
+  const billing = (await server.api("GET", `/api/v1/app/${world.app}/endpoint`)).data.find((e) => e.description === "Billing").id;
+  const resend = (at) => server.api("POST", `/api/v1/app/${world.app}/msg/${list[at].id}/endpoint/${billing}/resend`);
+  await page.evaluate(() => document.querySelector("[data-scroller]").scrollTo(0, 1e6));
+  world.bad.status = 204;
+  await resend(6);
+  await state(6).filter({ hasText: "Delivered" }).waitFor();
+  await page.evaluate(() => document.querySelector("[data-scroller]").scrollTo(0, 0));
+  await resend(0);
+  await state(0).filter({ hasText: "Delivered" }).waitFor();
+  world.bad.status = 500;
+  const lists = asked.filter((u) => u.pathname.includes("/msg"));
+  assert.ok(lists.length >= 3 && lists.every((u) => u.pathname === `/api/v1/app/${world.app}/msg` && u.searchParams.get("with_state") === "true"), String(lists));
+  assert.ok(lists.some((u) => u.searchParams.has("iterator")), "further down rows are read where they stand");
+  assert.deepEqual(page.errors, []);
+});
+
 test("who may only read sees no way to change", async () => {
   const page = await open(await access(world.app, { readOnly: true }));
   await page.getByRole("link", { name: "Orders in production" }).click();

@@ -104,6 +104,21 @@ export class Pages<T extends { id?: string }> {
     return result;
   }
 
+  /**
+   * Reads some rows again: with one request the first of them and what follows it on a
+   * page. Returns those that are still to be read.
+   */
+  async reread(ids: Set<T["id"]>): Promise<Set<T["id"]>> {
+    const [run, rows] = [this.run, this.items];
+    const first = rows.findIndex((x) => ids.has(x.id));
+    if (first < 0) return new Set();
+    const page = await get<Page<T>>(this.path, { limit: this.size, ...this.query, iterator: rows[first - 1]?.id }, run.signal);
+    if (run !== this.run) return new Set();
+    this.replace(page.data);
+    const read = new Set(page.data.map((x) => x.id));
+    return new Set(rows.slice(first + 1).map((x) => x.id).filter((id) => ids.has(id) && !read.has(id)));
+  }
+
   replace(changed: T[]) {
     if (changed.length === 0) return;
     const by = new Map(changed.map((x) => [x.id, x]));

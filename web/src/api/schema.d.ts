@@ -2893,6 +2893,14 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
+        ListOutListedMessageOut: {
+            data: components["schemas"]["ListedMessageOut"][];
+            done: boolean;
+            iterator: string | null;
+            prevIterator?: string | null;
+        } & {
+            [key: string]: unknown;
+        };
         ListOutMessageAttemptOut: {
             data: components["schemas"]["MessageAttemptOut"][];
             done: boolean;
@@ -2903,14 +2911,6 @@ export interface components {
         };
         ListOutMessageEndpointOut: {
             data: components["schemas"]["MessageEndpointOut"][];
-            done: boolean;
-            iterator: string | null;
-            prevIterator?: string | null;
-        } & {
-            [key: string]: unknown;
-        };
-        ListOutMessageOut: {
-            data: components["schemas"]["MessageOut"][];
             done: boolean;
             iterator: string | null;
             prevIterator?: string | null;
@@ -2946,6 +2946,42 @@ export interface components {
             done: boolean;
             iterator: string | null;
             prevIterator?: string | null;
+        } & {
+            [key: string]: unknown;
+        };
+        ListedMessageOut: {
+            channels?: string[] | null;
+            /** @description Of the body, when it is not a JSON object */
+            contentType?: string;
+            /** Format: date-time */
+            deliverAt?: string | null;
+            /**
+             * Format: int64
+             * @description How often the same event came again
+             */
+            duplicates?: number;
+            eventId?: string | null;
+            eventType: string;
+            id: string;
+            /**
+             * Format: date-time
+             * @description When it happened by the provider's clock
+             */
+            occurredAt?: string;
+            payload: {
+                [key: string]: unknown;
+            };
+            /** @description The body in base64, when it is not a JSON object */
+            rawPayload?: string;
+            /**
+             * @description With with_state: of its deliveries together, what needs care the most. Unmatched has none
+             * @enum {string}
+             */
+            state?: "delivered" | "pending" | "failed" | "canceled" | "held" | "unmatched";
+            subjects?: components["schemas"]["SubjectInOut"][];
+            tags?: string[] | null;
+            /** Format: date-time */
+            timestamp: string;
         } & {
             [key: string]: unknown;
         };
@@ -7422,6 +7458,8 @@ export interface operations {
                 with_content?: boolean;
                 /** @description An id, an eventId, or text in the payload */
                 search?: string;
+                /** @description With the state of each message's deliveries */
+                with_state?: boolean;
             };
             header?: never;
             path: {
@@ -7438,7 +7476,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ListOutMessageOut"];
+                    "application/json": components["schemas"]["ListOutListedMessageOut"];
                 };
             };
             /** @description Unauthorized */
