@@ -49,6 +49,36 @@ func TestTestEventsOfEveryProviderGoTheWholeWay(t *testing.T) {
 	}
 }
 
+// Whoever lists messages sees which are no events of the provider, however often that is written into one.
+func TestTestEventsAreMarkedInLists(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	made := h.must(http.StatusCreated, "POST", sources, map[string]any{"name": "generic", "provider": "generic"})
+	url := made["ingestUrl"].(string)
+	eventually(t, "the server listens", func() bool { return h.server.Addr() != "" })
+	r := newRequest(t, "POST", "http://"+h.server.Addr()+url[strings.Index(url, "/in/"):], `{"type":"order.paid"}`)
+	r.RequestURI = "" // of requests that are received
+	r.Header.Set("Sigpost-Test", "true")
+	posted, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	posted.Body.Close()
+	if posted.StatusCode != http.StatusOK {
+		t.Fatalf("a request to the source: %d", posted.StatusCode)
+	}
+	test := h.must(http.StatusOK, "POST", sources+"/"+made["id"].(string)+"/test-event", `{}`)["msgId"]
+	for _, path := range []string{"/api/v1/msg", "/api/v1/msg?state=unmatched", "/api/v1/app/" + made["appId"].(string) + "/msg"} {
+		rows := h.rows(path)
+		if len(rows) != 2 || rows[0]["id"] != test || rows[0]["test"] != true || rows[1]["test"] != nil {
+			t.Errorf("%s: %v", path, rows)
+		}
+	}
+	if one := h.must(http.StatusOK, "GET", "/api/v1/msg/"+test.(string), nil); one["test"] != true {
+		t.Errorf("by itself: %v", one)
+	}
+}
+
 func TestTestEventsSayWhyTheyWereRejected(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -55,6 +55,7 @@ type MessageOut struct {
 	Subjects    []SubjectInOut `json:"subjects,omitempty"`
 	Duplicates  int            `json:"duplicates,omitempty" doc:"How often the same event came again"`
 	OccurredAt  *time.Time     `json:"occurredAt,omitempty" doc:"When it happened by the provider's clock"`
+	Test        bool           `json:"test,omitempty" doc:"It is a test event that was made here, not an event of the provider"`
 }
 
 // ListedMessageOut is a message in the list of its application.
@@ -76,7 +77,7 @@ const expired = `{"expired":true}`
 func (a *API) messageOut(m *hook.Message, body bool) MessageOut {
 	out := MessageOut{
 		ID: a.IDs.Public(hook.KindMessage, m.ID), EventID: pointer(m.Event.ID), EventType: m.Type, Channels: m.Channels, Tags: m.Tags, Timestamp: when(m.ReceivedAt),
-		Duplicates: m.Duplicates,
+		Duplicates: m.Duplicates, Test: m.Test(),
 	}
 	for _, s := range m.Subjects {
 		out.Subjects = append(out.Subjects, SubjectInOut(s))

@@ -1,6 +1,9 @@
 package hook
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Message is one accepted event. It never changes after it was kept.
 type Message struct {
@@ -34,6 +37,15 @@ type Message struct {
 type Header struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
+}
+
+// TestHeader marks a message that was no event of its provider; it goes on to endpoints.
+// What comes in with it from elsewhere loses it.
+const TestHeader = "Sigpost-Test"
+
+// Test says whether a message is a test event that was made here.
+func (m *Message) Test() bool {
+	return slices.Contains(m.Headers, Header{TestHeader, "true"})
 }
 
 // Hash is the dedupe key of a message in the form the store keeps: the first

@@ -10,9 +10,6 @@ import (
 	"github.com/sigpost/sigpost/signature"
 )
 
-// TestHeader marks a message that was no event of its provider; it goes on to endpoints.
-const TestHeader = "Sigpost-Test"
-
 // Trial is what became of a test event.
 type Trial struct {
 	Receipt hook.Receipt
@@ -38,7 +35,7 @@ func (h *Handler) Try(r *http.Request, body []byte, source hook.Key) (Trial, err
 	}
 	start := time.Now()
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	a, event, size := h.receive(nowhere{}, r, s, start, hook.Header{Name: TestHeader, Value: "true"})
+	a, event, size := h.receive(nowhere{}, r, s, start, hook.Header{Name: hook.TestHeader, Value: "true"})
 	h.tell(r, s, &a, event.Type, size, time.Since(start))
 	if a.err != nil {
 		return Trial{}, a.err

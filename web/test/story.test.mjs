@@ -123,4 +123,13 @@ test("a test event of the provider takes the same way", async () => {
   await page.getByRole("link", { name: "Open the message" }).click();
   await page.locator(".state", { hasText: /^Test$/ }).waitFor();
   await page.getByText("Signature verified").waitFor();
+  // In lists it is marked, and nothing else is.
+  const timeLine = await page.locator(".subjects a").first().getAttribute("href");
+  for (const [where, rows] of [["#/messages", "[data-at]"], [timeLine, "ol li"]]) {
+    await page.evaluate((to) => (location.hash = to), where);
+    const marked = page.locator(rows).filter({ has: page.locator(".state", { hasText: /^Test$/ }) });
+    await marked.first().waitFor();
+    assert.match(await marked.innerText(), /veriff.decision.approved/); // throws when there are two
+    if (where === "#/messages") assert.ok((await page.locator(rows).count()) > 1);
+  }
 });

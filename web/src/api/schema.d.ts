@@ -2123,6 +2123,8 @@ export interface components {
             statusText: "success" | "pending" | "fail" | "sending" | "canceled";
             subjects?: components["schemas"]["SubjectInOut"][];
             tags?: string[] | null;
+            /** @description It is a test event that was made here, not an event of the provider */
+            test?: boolean;
             /** Format: date-time */
             timestamp: string;
         } & {
@@ -2980,6 +2982,8 @@ export interface components {
             state?: "delivered" | "pending" | "failed" | "canceled" | "held" | "unmatched";
             subjects?: components["schemas"]["SubjectInOut"][];
             tags?: string[] | null;
+            /** @description It is a test event that was made here, not an event of the provider */
+            test?: boolean;
             /** Format: date-time */
             timestamp: string;
         } & {
@@ -3172,6 +3176,8 @@ export interface components {
             rawPayload?: string;
             subjects?: components["schemas"]["SubjectInOut"][];
             tags?: string[] | null;
+            /** @description It is a test event that was made here, not an event of the provider */
+            test?: boolean;
             /** Format: date-time */
             timestamp: string;
         } & {
@@ -3432,6 +3438,8 @@ export interface components {
             state: "delivered" | "pending" | "failed" | "canceled" | "held" | "unmatched";
             subjects?: components["schemas"]["SubjectInOut"][];
             tags?: string[] | null;
+            /** @description It is a test event that was made here, not an event of the provider */
+            test?: boolean;
             /** Format: date-time */
             timestamp: string;
         } & {
@@ -3500,6 +3508,8 @@ export interface components {
             state: "delivered" | "pending" | "failed" | "canceled" | "held" | "unmatched";
             subjects?: components["schemas"]["SubjectInOut"][];
             tags?: string[] | null;
+            /** @description It is a test event that was made here, not an event of the provider */
+            test?: boolean;
             /** Format: date-time */
             timestamp: string;
         } & {
@@ -4081,6 +4091,8 @@ export interface components {
             rawPayload?: string;
             subjects?: components["schemas"]["SubjectInOut"][];
             tags?: string[] | null;
+            /** @description It is a test event that was made here, not an event of the provider */
+            test?: boolean;
             /** Format: date-time */
             timestamp: string;
         } & {
@@ -4134,6 +4146,8 @@ export interface components {
             rawPayload?: string;
             subjects?: components["schemas"]["SubjectInOut"][];
             tags?: string[] | null;
+            /** @description It is a test event that was made here, not an event of the provider */
+            test?: boolean;
             /** Format: date-time */
             timestamp: string;
         } & {
