@@ -1,6 +1,7 @@
 // The SDK's React components on a product's own page: they work with a portal's
 // token from the origins that the organization allows, and from no other.
 import assert from "node:assert/strict";
+import path from "node:path";
 import { after, before, test } from "node:test";
 import { openPage, startBrowser } from "./browser.mjs";
 import { bundle, startSite } from "./react/site.mjs";
@@ -150,8 +151,61 @@ test("a token of one application reaches no other", async () => {
   await page.locator("#create-came", { hasText: "failed: HTTP-Code: 404" }).waitFor();
 });
 
-test("AppPortal shows the portal", async () => {
-  const { url } = await server.api("POST", `/api/v1/auth/app-portal-access/${world.app}`, {});
-  const page = await open(sites[0], { portal: url });
-  await page.frameLocator("iframe").getByRole("link", { name: "Orders in production" }).waitFor();
+const icon = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
+/** Shows the portal of an application with AppPortal and what it is given; returns the page and the frame. */
+async function show(look, app = world.app) {
+  const { url } = await server.api("POST", `/api/v1/auth/app-portal-access/${app}`, {});
+  const page = await open(sites[0], { app, portal: url, look });
+  const frame = page.frameLocator("iframe");
+  await frame.locator("h1", { hasText: "Endpoints" }).waitFor();
+  return { page, frame, root: frame.locator("html") };
+}
+const accent = (root) => root.evaluate((e) => e.style.getPropertyValue("--accent"));
+const height = (page) => page.locator("iframe").evaluate((e) => e.getBoundingClientRect().height);
+
+test("AppPortal shows the portal as it is asked to", async () => {
+  const { page, frame, root } = await show({ darkMode: true, primaryColor: "#0f766e", icon });
+  await frame.getByRole("link", { name: "Orders in production" }).waitFor();
+  assert.equal(await root.getAttribute("data-theme"), "dark");
+  assert.equal(await accent(root), "#0f766e");
+  const logo = frame.locator("header img");
+  assert.equal(await logo.getAttribute("src"), icon);
+  assert.ok(await logo.evaluate((e) => e.naturalWidth > 0), "the policy lets it be shown");
+  if (process.env.SHOTS) await page.screenshot({ path: path.join(process.env.SHOTS, "react-portal.png") });
+  assert.deepEqual(page.errors, []);
+  await page.context().close();
+});
+
+test("AppPortal cannot ask for what is no colour, or an image of elsewhere", async () => {
+  const { page, frame, root } = await show({ darkMode: "auto", primaryColor: "red", fontFamily: "Roboto", icon: "https://acme.example/icon.png" });
+  assert.deepEqual([await root.getAttribute("data-theme"), await accent(root)], [null, ""]);
+  assert.equal(await frame.locator("header img").count(), 0);
+  assert.deepEqual(page.errors, []); // the policy refused nothing, for nothing was tried
+  await page.context().close();
+});
+
+test("AppPortal is as high as what it shows, within bounds", async () => {
+  for (let i = 0; i < 160; i++) await server.api("POST", `/api/v1/app/${world.other}/msg`, { eventType: "order.paid", payload: { i } });
+  const { page, frame } = await show({ fullSize: true }, world.other);
+  const lists = [];
+  page.on("request", (r) => r.url().includes("/msg?") && lists.push(r.url()));
+  await until("a short screen has room for dialogs", async () => (await height(page)) === 650);
+  await frame.getByRole("link", { name: "Messages" }).click();
+  await frame.getByRole("listitem").first().waitFor();
+  await until("a list has the most", async () => (await height(page)) === 1600);
+  // A list that grew with its frame, and the frame with the list, would end when all is read.
+  await frame.getByRole("link", { name: "Event types" }).click();
+  await until("it is lower again", async () => (await height(page)) === 650);
+  assert.ok(lists.length <= 2, String(lists));
+  await page.context().close();
+
+  const { page: tall, frame: of } = await show({ fullSize: true });
+  await of.getByRole("link", { name: "Orders in production" }).click();
+  await of.getByRole("link", { name: "Receiver code" }).click();
+  await until("it does not scroll", async () => {
+    const [whole, seen] = await of.locator("[data-scroller]").evaluate((e) => [e.scrollHeight, e.clientHeight]);
+    return whole === seen && seen > 650 && seen < 1600 && (await height(tall)) === seen;
+  });
+  await tall.context().close();
 });

@@ -23,6 +23,13 @@ class Choice {
     }
     this.show();
   }
+  /** What a page asks for that shows this one in a frame: true is dark. It is not kept. */
+  ask(dark: string | null) {
+    const asked = ({ true: "dark", false: "light", auto: "system" } as Record<string, Theme>)[dark ?? ""];
+    if (!asked) return;
+    this.value = asked;
+    this.show();
+  }
   next() {
     this.set(this.value === "system" ? "light" : this.value === "light" ? "dark" : "system");
   }

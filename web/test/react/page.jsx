@@ -6,7 +6,7 @@ import * as sdk from "svix-react";
 import "svix-react/style.css";
 
 // Who opens the page says with whose token, as the product's own server would.
-const { token, appId, serverUrl, portal, endpointId, messageId } = JSON.parse(decodeURIComponent(location.hash.slice(1)));
+const { token, appId, serverUrl, portal, look, endpointId, messageId } = JSON.parse(decodeURIComponent(location.hash.slice(1)));
 const options = { serverUrl };
 
 /** What a hook answers, to be read as JSON. */
@@ -102,7 +102,7 @@ function Attempt({ of }) {
 }
 
 createRoot(document.getElementById("root")).render(
-  portal ? <sdk.AppPortal url={portal} darkMode="auto" primaryColor="#0f766e" fontFamily="Roboto" icon="https://acme.example/icon.png" /> : (
+  portal ? <sdk.AppPortal url={portal} {...look} /> : (
     <sdk.SvixProvider token={token} appId={appId} options={options}>
       <Page />
     </sdk.SvixProvider>

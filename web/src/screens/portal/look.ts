@@ -1,12 +1,28 @@
-// How the organization wants its portal to look. Its colour goes through the
-// style object, which the policy of the page allows, never through a style text.
+// How the portal is to look: as the page asks that shows it – in the query of the
+// address, with the names that AppPortal of the SDK's React package gives them – else
+// as its organization wants. What is no colour, or no image that the policy of the page
+// lets it show, counts for nothing. A colour goes through the style object, which the
+// policy allows, never through a style text.
 import { session } from "../../app/session.svelte";
 
 /** Puts the colour in force, and returns the logo if there is one. */
-export function look(): { logo?: string } {
-  const { colour, logo } = session.who?.portal ?? {};
-  if (colour && /^#[0-9a-f]{6}$/i.test(colour)) paint(colour);
-  return logo?.startsWith("data:image/") ? { logo } : {};
+export function look(asked = new URLSearchParams(location.search)): { logo?: string } {
+  const own = session.who?.portal;
+  const colour = hex(asked.get("primaryColor")) ?? hex(own?.colour);
+  if (colour) paint(colour);
+  const logo = image(asked.get("icon")) ?? image(own?.logo);
+  return logo ? { logo } : {};
+}
+
+/** A colour as #rrggbb; it may come short, and without the #. */
+function hex(text: string | null | undefined): string | undefined {
+  const digits = /^#?([0-9a-f]{6}|[0-9a-f]{3})$/i.exec(text ?? "")?.[1];
+  return digits && `#${digits.length === 3 ? digits.replace(/./g, "$&$&") : digits}`;
+}
+
+/** An image that is here already: nothing is loaded from elsewhere. */
+function image(text: string | null | undefined): string | undefined {
+  return /^data:image\/(png|jpeg|gif|webp|svg\+xml);base64,[a-z0-9+/=]+$/i.test(text ?? "") ? text! : undefined;
 }
 
 /** Puts a colour in the place of ours, as far as it can be read. */
