@@ -60,7 +60,9 @@ type IngestEndpointOut struct {
 	Reason    *string `json:"reason,omitempty" doc:"Why it is paused or disabled"`
 	ManagedBy string  `json:"managedBy" enum:"api,file" doc:"What file manages is read-only here"`
 
-	FailingSince *time.Time `json:"failingSince,omitempty" nullable:"true" doc:"Since when every attempt has failed; absent while it works"`
+	Retries      []int        `json:"retries,omitempty" doc:"When they are not the usual ones"`
+	RetriesFor   []RetriesFor `json:"retriesFor,omitempty"`
+	FailingSince *time.Time   `json:"failingSince,omitempty" nullable:"true" doc:"Since when every attempt has failed; absent while it works"`
 }
 
 func (a *API) ingestEndpointOut(e hook.Endpoint, failing time.Time) IngestEndpointOut {
@@ -69,7 +71,7 @@ func (a *API) ingestEndpointOut(e hook.Endpoint, failing time.Time) IngestEndpoi
 		ID: o.ID, URL: o.URL, Description: o.Description, ThrottleRate: o.ThrottleRate, RateLimit: o.RateLimit, UID: o.UID, Disabled: o.Disabled,
 		Metadata: o.Metadata, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, Name: pointer(e.Name), EventTypePatterns: e.EventTypes, Signature: o.Signature, Policy: o.Policy,
 		OrderOut: o.OrderOut, Paused: o.Paused, State: o.State, Reason: o.Reason, ManagedBy: o.ManagedBy,
-		FailingSince: o.FailingSince,
+		Retries: o.Retries, RetriesFor: o.RetriesFor, FailingSince: o.FailingSince,
 	}
 }
 

@@ -71,10 +71,11 @@ func TestPutOfSourceEndpointLeavesExtensions(t *testing.T) {
 	h := newHarness(t)
 	all := sources + "/" + h.source("nn")["id"].(string) + "/endpoint"
 	for _, types := range []string{`["a.*"]`, `["a.b"]`} {
-		made := h.must(http.StatusCreated, "POST", all, `{"url":"https://example.com/","eventTypePatterns":`+types+`,"paused":true,"policy":"veriff","signature":{"scheme":"github","secret":"12345678"}}`)
+		made := h.must(http.StatusCreated, "POST", all, `{"url":"https://example.com/","eventTypePatterns":`+types+`,"paused":true,"policy":"veriff","signature":{"scheme":"github","secret":"12345678"},
+			"retries":[60,3600],"retriesFor":[{"eventTypes":["a.*"],"retries":[5]}]}`)
 		one := all + "/" + made["id"].(string)
 		got := h.must(http.StatusOK, "PUT", one, `{"url":"https://example.com/new"}`)
-		for _, field := range []string{"eventTypePatterns", "paused", "policy", "signature", "state"} {
+		for _, field := range []string{"eventTypePatterns", "paused", "policy", "signature", "state", "retries", "retriesFor"} {
 			if fmt.Sprint(got[field]) != fmt.Sprint(made[field]) || got[field] == nil {
 				t.Errorf("%s was %v, and is %v", field, made[field], got[field])
 			}
@@ -82,7 +83,7 @@ func TestPutOfSourceEndpointLeavesExtensions(t *testing.T) {
 		if key := h.must(http.StatusOK, "GET", one+"/secret", nil)["key"]; key != "12345678" {
 			t.Error("the secret is another one")
 		}
-		if got := h.must(http.StatusOK, "PUT", one, `{"url":"https://example.com/new","eventTypePatterns":[],"paused":false}`); got["eventTypePatterns"] != nil || got["paused"] != false {
+		if got := h.must(http.StatusOK, "PUT", one, `{"url":"https://example.com/new","eventTypePatterns":[],"paused":false,"retries":[],"retriesFor":[]}`); got["eventTypePatterns"] != nil || got["paused"] != false || got["retries"] != nil || got["retriesFor"] != nil {
 			t.Errorf("a PUT that takes them back gives %v", got)
 		}
 	}

@@ -91,6 +91,54 @@ test("an endpoint of a source keeps what a change does not name", async () => {
   await page.getByRole("button", { name: "Pause" }).waitFor();
 });
 
+test("the retries of an endpoint are written as durations", async () => {
+  const path = `/api/v1/app/${world.app}/endpoint/${world.orders}`;
+  await show(`/apps/${world.app}/endpoints/${world.orders}?tab=settings`, "Orders");
+  const field = page.getByLabel("Retries");
+  assert.equal(await field.inputValue(), "");
+  assert.match(await field.getAttribute("placeholder"), /^5s, 5m, 30m, 2h,/);
+  for (const [text, wrong] of [["5s, 30", "30 has no unit"], ["soon", "“soon” is no duration"], ["0s", "0s is too short"], ["5s, 8d", "8d is too long"], [Array(65).fill("1h").join(), "These are 65 waits; at most 64"]]) {
+    await field.fill(text);
+    await press("Save");
+    await page.locator(".field [role=alert]", { hasText: wrong }).waitFor();
+    assert.equal((await get(path)).retries, undefined, text);
+  }
+  await field.fill("5s, 2 m 1h30m,7d");
+  await press("Save");
+  await noted("Saved");
+  assert.deepEqual((await get(path)).retries, [5, 120, 5400, 604800]);
+  await page.reload();
+  await page.locator("h1", { hasText: "Orders" }).waitFor();
+  assert.equal(await field.inputValue(), "5s, 2m, 1h30m, 168h");
+  await field.fill("");
+  await press("Save");
+  await noted("Saved");
+  assert.equal((await get(path)).retries, undefined);
+
+  const ofSource = `/ingest/api/v1/source/${world.source}/endpoint/${world.endpoint}`;
+  await show(`/sources/${world.source}/endpoints/${world.endpoint}?tab=settings`, "Onboarding");
+  await field.fill("1m");
+  await press("Save");
+  await noted("Saved");
+  await page.getByLabel("Name").fill("Onboarding, anew");
+  await press("Save");
+  await page.locator("h1", { hasText: "Onboarding, anew" }).waitFor();
+  const e = await get(ofSource);
+  assert.deepEqual([e.retries, e.uid], [[60], "kyc"]);
+
+  await show(`/apps/${world.other}?new=endpoint`, "Globex");
+  await dialog().getByLabel("URL").fill("https://globex.example/hooks");
+  await dialog().getByText("Limits, order").click();
+  await dialog().getByLabel("Retries").fill("10");
+  await dialog().getByText("Limits, order").click(); // what is wrong shows even so
+  await dialog().getByRole("button", { name: "Add the endpoint" }).click();
+  await dialog().locator(".field [role=alert]", { hasText: "10 has no unit" }).waitFor();
+  await dialog().getByLabel("Retries").fill("10m");
+  await dialog().getByRole("button", { name: "Add the endpoint" }).click();
+  await page.locator("h1", { hasText: "globex.example" }).waitFor();
+  assert.deepEqual((await get(`/api/v1/app/${world.other}/endpoint`)).data[0].retries, [600]);
+});
+
 /** In the list that is shown one endpoint fails, and it says since when; another one works. */
 async function failingIn(bad, good) {
   const row = (name) => page.getByRole("row", { name });

@@ -2641,6 +2641,9 @@ export interface components {
             rateLimit?: number | null;
             /** @description Why it is paused or disabled */
             reason?: string;
+            /** @description When they are not the usual ones */
+            retries?: number[];
+            retriesFor?: components["schemas"]["RetriesFor"][];
             signature?: components["schemas"]["SignatureOut"];
             /** @enum {string} */
             state: "enabled" | "paused" | "disabled";

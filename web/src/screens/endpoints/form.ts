@@ -1,6 +1,7 @@
 // The fields of an endpoint as a form has them, and as the API does.
 import type { Endpoint, Owner } from "./owner";
 import { wants } from "./owner";
+import { waitsOf, written } from "./retries";
 
 export interface Form {
   url: string;
@@ -8,6 +9,7 @@ export interface Form {
   types: string[];
   channels: string[];
   rate: string;
+  retries: string;
   order: "none" | "subject" | "kind";
   kind: string;
   orderBy: "acceptance" | "occurrence";
@@ -26,6 +28,7 @@ export function formOf(e?: Endpoint): Form {
     types: e ? wants(e) : [],
     channels: e?.channels ?? [],
     rate: e?.throttleRate ? String(e.throttleRate) : "",
+    retries: written(e?.retries ?? []),
     order: order.startsWith("subject:") ? "kind" : (order as Form["order"]),
     kind: order.startsWith("subject:") ? order.slice(8) : "",
     orderBy: e?.orderBy ?? "acceptance",
@@ -37,7 +40,10 @@ export function formOf(e?: Endpoint): Form {
   };
 }
 
-/** What is sent. Clearing says null, which only PATCH takes; others leave it out. */
+/**
+ * What is sent. Clearing says null, which only PATCH takes; others leave it out. What
+ * cannot be sent is thrown, as a Fault of its field.
+ */
 export function fieldsOf(f: Form, owner: Owner, was?: Endpoint): Record<string, unknown> {
   const out: Record<string, unknown> = { url: f.url.trim(), description: f.description.trim() };
   const patterns = owner.kind === "source" || f.types.some((t) => t.includes("*"));
@@ -50,6 +56,8 @@ export function fieldsOf(f: Form, owner: Owner, was?: Endpoint): Record<string, 
   if (owner.kind === "app" && (f.channels.length || was)) out.channels = f.channels.length ? f.channels : null;
   if (f.rate) out.throttleRate = Number(f.rate);
   else if (was?.throttleRate) out.throttleRate = null;
+  const retries = waitsOf(f.retries);
+  if (retries.length || was?.retries?.length) out.retries = retries;
   out.order = f.order === "kind" ? `subject:${f.kind.trim()}` : f.order;
   if (f.order !== "none") {
     out.orderBy = f.orderBy;

@@ -12,7 +12,7 @@ export interface Owner {
   name: string;
   provider?: string;
 }
-export type Endpoint = Schemas["IngestEndpointOut"] & Partial<Pick<Schemas["EndpointOut"], "eventTypes" | "channels" | "retries">>;
+export type Endpoint = Schemas["IngestEndpointOut"] & Partial<Pick<Schemas["EndpointOut"], "eventTypes" | "channels">>;
 
 export async function readOwner(kind: Owner["kind"], id: string, portal = false): Promise<Owner> {
   if (portal) return { kind, id, app: id, name: "" };
