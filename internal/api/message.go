@@ -172,25 +172,27 @@ func (a *API) listMessages(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	out, keys := make([]ListedMessageOut, len(list)), make([]hook.Key, len(list))
-	for i := range list {
-		keys[i] = list[i].ID
-		if out[i], err = a.listedMessage(ctx, &list[i], in.WithContent.want(), in.WithState); err != nil {
+	return a.listed(ctx, list, next, in.ListIn, back, in.WithContent.want(), in.WithState)
+}
+
+// listed is a page of messages, with the state of their deliveries if that is asked for.
+func (a *API) listed(ctx context.Context, list []hook.Message, next hook.Key, in ListIn, back, bodies, states bool) (*Body[ListOut[ListedMessageOut]], error) {
+	var deliveries map[hook.Key][]hook.Delivery
+	if states {
+		var err error
+		if deliveries, err = a.Store.DeliveriesOf(ctx, list); err != nil {
 			return nil, err
 		}
 	}
-	return listOut(a, hook.KindMessage, out, keys, next, in.ListIn, back), nil
-}
-
-// listedMessage shows a message in a list, with the state of its deliveries if that is asked for.
-func (a *API) listedMessage(ctx context.Context, m *hook.Message, body, state bool) (ListedMessageOut, error) {
-	out := ListedMessageOut{MessageOut: a.messageOut(m, body)}
-	if !state {
-		return out, nil
+	out, keys := make([]ListedMessageOut, len(list)), make([]hook.Key, len(list))
+	for i := range list {
+		m := &list[i]
+		out[i], keys[i] = ListedMessageOut{MessageOut: a.messageOut(m, bodies)}, m.ID
+		if states {
+			out[i].State = pointer(stateOf(deliveries[m.ID]))
+		}
 	}
-	deliveries, err := a.Store.Deliveries(ctx, m)
-	out.State = pointer(stateOf(deliveries))
-	return out, err
+	return listOut(a, hook.KindMessage, out, keys, next, in, back), nil
 }
 
 // oneMessage is a list of the one message that was searched for by its id.
@@ -199,11 +201,7 @@ func (a *API) oneMessage(ctx context.Context, app, k hook.Key, in ListIn, body, 
 	if err != nil {
 		return nil, err
 	}
-	out, err := a.listedMessage(ctx, &m, body, state)
-	if err != nil {
-		return nil, err
-	}
-	return listOut(a, hook.KindMessage, []ListedMessageOut{out}, []hook.Key{k}, 0, in, false), nil
+	return a.listed(ctx, []hook.Message{m}, 0, in, false, body, state)
 }
 
 // withBody reads a message of an application; the body is nil when it was deleted.

@@ -101,13 +101,14 @@ func (a *API) listOrgMessages(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	deliveries, err := a.Store.DeliveriesOf(ctx, rows)
+	if err != nil {
+		return nil, err
+	}
 	out, keys := make([]OrgMessageOut, len(rows)), make([]hook.Key, len(rows))
 	for i := range rows {
-		deliveries, err := a.Store.Deliveries(ctx, &rows[i])
-		if err != nil {
-			return nil, err
-		}
-		out[i], keys[i] = a.orgMessageOut(&rows[i], from.known[rows[i].App], deliveries, false), rows[i].ID
+		m := &rows[i]
+		out[i], keys[i] = a.orgMessageOut(m, from.known[m.App], deliveries[m.ID], false), m.ID
 	}
 	return answer(OrgMessageListOut{listOut(a, hook.KindMessage, out, keys, next, in.ListIn, back).Body, 0}), nil
 }

@@ -75,6 +75,7 @@ type messageStore interface {
 	MessageByEventID(ctx context.Context, app hook.Key, eventID string) (hook.Key, error)
 	ListMessagesOf(ctx context.Context, q hook.MessageQuery) (list []hook.Message, next hook.Key, err error)
 	Deliveries(ctx context.Context, m *hook.Message) ([]hook.Delivery, error)
+	DeliveriesOf(ctx context.Context, messages []hook.Message) (map[hook.Key][]hook.Delivery, error)
 }
 
 type tokenStore interface {

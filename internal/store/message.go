@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -163,6 +164,35 @@ func (s *Store) Deliveries(ctx context.Context, m *hook.Message) ([]hook.Deliver
 		list = append(list, d)
 	}
 	return list, rows.Err()
+}
+
+// DeliveriesOf is Deliveries of many messages, with a query for each few hundred of them instead of one a message.
+func (s *Store) DeliveriesOf(ctx context.Context, messages []hook.Message) (map[hook.Key][]hook.Delivery, error) {
+	var made, first []hook.Key
+	for i := range messages {
+		m := &messages[i]
+		first = append(first, m.ID)
+		for n := range m.Fanout {
+			made = append(made, m.ID+1+hook.Key(n))
+		}
+	}
+	all := make(map[hook.Key][]hook.Delivery, len(messages))
+	for _, by := range []struct {
+		column, where string
+		keys          []hook.Key
+	}{{"id", "", made}, {"message_id", " AND late = 1", first}} { // those made later have later keys
+		for some := range slices.Chunk(by.keys, postingRows) {
+			q := "SELECT " + deliveryColumns + " FROM deliveries WHERE " + anyOf(by.column, len(some)) + by.where + " ORDER BY id"
+			list, err := readRows(ctx, s.read, scanDelivery, "deliveries", q, anys(some)...)
+			if err != nil {
+				return nil, err
+			}
+			for _, d := range list {
+				all[d.Message] = append(all[d.Message], d)
+			}
+		}
+	}
+	return all, nil
 }
 
 // Attempts reads the attempts of a delivery, the first one first.

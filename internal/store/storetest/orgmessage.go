@@ -63,3 +63,30 @@ func orgMessages(t *testing.T, open Opener) {
 		t.Errorf("without its body: %q, %v", m.Body, err)
 	}
 }
+
+// deliveriesOfMany compares what one look finds with what a look for each message does: none, one, more than
+// a query takes at once, and those that were made later.
+func deliveriesOfMany(t *testing.T, open Opener) {
+	s := open(t, t.Name())
+	var list []hook.Message
+	for _, n := range []int{0, 1, 300, 2} {
+		a := mustAppend(t, s, event(n, 0))
+		again := event(n, 0)
+		again.Hash, again.Redeliver = a.Hash, n == 2
+		mustAppend(t, s, again)
+		list = append(list, a.Message)
+	}
+	all, err := s.DeliveriesOf(ctx, list)
+	must(t, err)
+	for i, want := range []int{0, 1, 300, 4} {
+		m := &list[i]
+		if n := len(all[m.ID]); n != want {
+			t.Errorf("%d deliveries of message %d, %d are right", n, i, want)
+		}
+		same(t, "deliveries of a message", deliveries(t, s, m), all[m.ID])
+	}
+	none, err := s.DeliveriesOf(ctx, nil)
+	if err != nil || len(none) != 0 {
+		t.Errorf("of no message: %v, %v", none, err)
+	}
+}

@@ -85,6 +85,7 @@ func Run(t *testing.T, open Opener) {
 		{"StepAddsLateDeliveriesOnce", stepMakes},
 		{"StepCancelsWhatIsPendingOrHeld", stepCancels},
 		{"DueDeliveriesAreCountedWhoeverHasThem", countDue},
+		{"DeliveriesOfManyAreThoseOfEach", deliveriesOfMany},
 		{"ListsOfMessagesChooseAndNeitherSkipNorRepeat", listsOfMessages},
 		{"ListsOfDeliveriesChooseAndNeitherSkipNorRepeat", listsOfDeliveries},
 		{"ListsOfAttemptsChooseAndNeitherSkipNorRepeat", listsOfAttempts},
