@@ -17,7 +17,8 @@ const retainStep = 50
 // Retain deletes what of an application is older than the cutoffs say: whole messages,
 // payloads, attempts. It works in small steps between other writes, waits while there is
 // load, and goes on another time where ctx ended. What is still to be delivered of a
-// payload that goes is canceled. Dedupe and idempotency keys stay for as long as they count.
+// payload that goes is canceled; one with an end of its own goes with its message at the
+// latest. Dedupe and idempotency keys stay for as long as they count.
 func (s *Store) Retain(ctx context.Context, org, app hook.Key, c hook.Cutoffs) (n hook.Retained, err error) {
 	if n.Messages, err = s.retainMessages(ctx, app, c.Messages); err != nil {
 		return n, fmt.Errorf("delete old messages: %w", err)
@@ -173,7 +174,12 @@ func (s *Store) retainPayloads(ctx context.Context, org, app, before hook.Key) (
 		if err := s.calm(ctx); err != nil {
 			return n, err
 		}
-		gone, err := s.ExpungeBodies(ctx, app, keys)
+		// A payload that has an end of its own is kept until then, however far that is.
+		old, err := queryKeys(ctx, s.read, "SELECT id FROM messages WHERE expires_at IS NULL AND "+anyOf("id", len(keys)), anys(keys)...)
+		if err != nil {
+			return n, err
+		}
+		gone, err := s.ExpungeBodies(ctx, app, old)
 		n += len(gone)
 		if err != nil {
 			return n, err

@@ -97,6 +97,34 @@ func oldPayloads(t *testing.T, open Opener) {
 	same(t, "deleted after a restart", hook.Retained{Payloads: 1}, n)
 }
 
+// A payload's own retention wins, whether it is shorter or longer.
+func payloadsWithAnEnd(t *testing.T, open Opener) {
+	s := open(t, t.Name())
+	a := makeApp(t, s, "aged")
+	e := makeEndpoint(t, s, a, "")
+	end := time.Now().Add(time.Hour)
+	own := event(1, 0)
+	own.Message.App, own.Message.ExpiresAt, own.Deliveries[0].Endpoint = a.ID, end, e.ID
+	mustAppend(t, s, own)
+	plain := sent(t, s, a, e)
+	indexed(t, s)
+	n, err := s.Retain(ctx, a.Org, a.ID, hook.Cutoffs{Payloads: plain.Message.ID + 2})
+	must(t, err)
+	same(t, "deleted", hook.Retained{Payloads: 1}, n)
+	has := func(m *hook.Append) bool {
+		_, has, err := s.MessageInfo(ctx, a.ID, m.Message.ID)
+		must(t, err)
+		return has
+	}
+	if !has(own) || has(plain) {
+		t.Errorf("there is the payload with an end of its own: %v, and the other: %v", has(own), has(plain))
+	}
+	same(t, "what is to be delivered", []hook.DeliveryState{hook.Pending}, states(t, s, own))
+	if expired, err := s.ExpireBodies(ctx, end); err != nil || expired != 1 || has(own) {
+		t.Errorf("at its end %d payloads go, %v", expired, err)
+	}
+}
+
 func oldAttempts(t *testing.T, open Opener) {
 	s := open(t, t.Name())
 	a, e, list, marks := aged(t, s, 3)

@@ -94,6 +94,7 @@ func Run(t *testing.T, open Opener) {
 		{"StatisticsCountIndexedAndNew", statistics},
 		{"OldMessagesGoWithAllThatBelongsToThem", oldMessages},
 		{"OldPayloadsGoAndTheirMessagesStay", oldPayloads},
+		{"PayloadsWithAnEndOfTheirOwnStayUntilThen", payloadsWithAnEnd},
 		{"OldAttemptsGoAndTheirDeliveriesStay", oldAttempts},
 		{"HealthIsKeptAndWarnedOfOnce", healthIsKept},
 		{"RetriesOfAnOutageAreBroughtForwardOnce", broughtForward},
