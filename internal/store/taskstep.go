@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -112,6 +113,23 @@ func (s *Store) cancel(step *hook.TaskStep) query {
 	s.unlessHeld(&q, step.Cancel)
 	q.add(" AND state + 0 IN (1, 5, 6) AND NOT (trigger <> 0 AND since >= ?)", ms(step.If.Before))
 	return q
+}
+
+// InMemory are those of some deliveries that a step leaves alone, for a process has them
+// and is about to attempt them.
+func (s *Store) InMemory(ctx context.Context, deliveries []hook.Key) (map[hook.Key]bool, error) {
+	is := map[hook.Key]bool{}
+	for step := range slices.Chunk(deliveries, postingRows) {
+		held, args := s.held()
+		keys, err := queryKeys(ctx, s.read, "SELECT id FROM deliveries WHERE "+anyOf("id", len(step))+" AND state = 1 AND "+held, append(anys(step), args...)...)
+		if err != nil {
+			return nil, fmt.Errorf("find deliveries in memory: %w", err)
+		}
+		for _, k := range keys {
+			is[k] = true
+		}
+	}
+	return is, nil
 }
 
 // unlessHeld bounds a change to some deliveries, without those of which an attempt

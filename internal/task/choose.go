@@ -154,8 +154,13 @@ func (j *job) decide(ctx context.Context, it *item) error {
 
 // fits says whether a delivery is one of those that the task is about. One whose
 // retry window began after the task did was sent again by hand meanwhile, or is not
-// to be sent yet; the store looks at that once more when it changes the delivery.
+// to be sent yet; the store looks at that once more when it changes the delivery. What
+// waits for its turn in a lane is sent when that comes, so only a task that cancels is
+// about it.
 func (j *job) fits(ctx context.Context, d *hook.Delivery) (bool, error) {
+	if j.busy[d.ID] || d.State == hook.Waiting && !j.cancels() {
+		return false, nil
+	}
 	newer := !d.Since.Before(began(&j.task))
 	if d.ID > j.task.ID || newer && (!j.cancels() || d.Trigger != hook.Scheduled) {
 		return false, nil

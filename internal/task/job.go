@@ -36,7 +36,8 @@ type job struct {
 
 	step   hook.TaskStep
 	looked int
-	would  []hook.Key // messages, of a dry run
+	would  []hook.Key        // messages, of a dry run
+	busy   map[hook.Key]bool // deliveries that a step would leave alone, of a dry run
 }
 
 // planJob looks at the next deliveries of a task and says what becomes of them.
@@ -58,6 +59,9 @@ func (r *Runner) planJob(ctx context.Context, t *hook.Task) (planned, error) {
 	}
 	lot, err := j.look(ctx)
 	if err != nil {
+		return planned{}, err
+	}
+	if err := j.findBusy(ctx, &lot); err != nil {
 		return planned{}, err
 	}
 	next, err := j.choose(ctx, &lot, most)
@@ -147,6 +151,22 @@ func (j *job) until() time.Time {
 		return j.in.Until
 	}
 	return end
+}
+
+// findBusy has a dry run count what the store will change, and no more. One that cancels
+// comes back for what is in memory.
+func (j *job) findBusy(ctx context.Context, l *lot) (err error) {
+	if !j.in.DryRun || j.cancels() {
+		return nil
+	}
+	var keys []hook.Key
+	for i := range l.items {
+		for _, d := range l.items[i].rows {
+			keys = append(keys, d.ID)
+		}
+	}
+	j.busy, err = j.Store.InMemory(ctx, keys)
+	return err
 }
 
 // choose decides about what was looked at, until the step has enough to do, and

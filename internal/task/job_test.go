@@ -243,6 +243,36 @@ func TestBulkReplayFiltersAndDryRunCountsTheSame(t *testing.T) {
 	}
 }
 
+// What a process has in memory, and what waits for its turn, goes out without a task.
+func TestDryRunLeavesOutWhatGoesOutAnyway(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		e := w.endpoint(w.app)
+		w.message(w.app, hook.Message{}, hook.Pending, e)
+		if claimed, _, err := w.Claim(t.Context(), e.ID, time.Now(), 10); err != nil || len(claimed) != 1 {
+			t.Fatal(claimed, err)
+		}
+		w.message(w.app, hook.Message{}, hook.Pending, e)
+		w.message(w.app, hook.Message{}, hook.Delivered, e)
+		in := hook.Append{Message: hook.Message{Org: w.app.Org, App: w.app.ID, ReceivedAt: time.Now(), Body: []byte("{}"), Event: hook.Event{Type: "a"}}}
+		for range 2 { // of one lane
+			a := in
+			a.Deliveries = []hook.Delivery{{Org: w.app.Org, Endpoint: e.ID, State: hook.Waiting, NextAt: time.Now(), Since: time.Now(), Lane: 7}}
+			if err := w.Append(t.Context(), &a); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Second)
+		count := lately(e)
+		count.DryRun = true
+		if got := w.job(hook.TaskBulkReplay, count); got.WouldSend == nil || *got.WouldSend != 3 {
+			t.Errorf("a dry run gives %+v", got)
+		}
+		if got := w.job(hook.TaskBulkReplay, lately(e)); got.MessagesSent != 3 {
+			t.Errorf("the task sent %d, 3 were counted", got.MessagesSent)
+		}
+	})
+}
+
 func TestCancelPendingCancelsPendingAndHeldByTheSameFilters(t *testing.T) {
 	class := 500
 	for name, want := range map[string]string{

@@ -40,6 +40,9 @@ type Store interface {
 	// CountDue counts up to limit of the deliveries that stand before one that
 	// becomes due now.
 	CountDue(ctx context.Context, endpoint hook.Key, now time.Time, limit int) (int, error)
+	// InMemory are those of some deliveries that a step leaves alone, for a process is
+	// about to attempt them.
+	InMemory(ctx context.Context, deliveries []hook.Key) (map[hook.Key]bool, error)
 	Attempt(ctx context.Context, k hook.Key) (hook.Attempt, hook.Delivery, error)
 	// ExpungeBodies deletes payloads and cancels what is still to be delivered of them.
 	ExpungeBodies(ctx context.Context, app hook.Key, keys []hook.Key) (gone map[hook.Key]bool, err error)
