@@ -62,6 +62,10 @@ func (a *API) listDeliveries(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	_, payload, err := a.Store.MessageInfo(ctx, app.ID, m.ID)
+	if err != nil {
+		return nil, err
+	}
 	found, keys, among := make(map[hook.Key]*hook.Delivery, len(deliveries)), make([]hook.Key, len(deliveries)), []hook.Key(nil)
 	for i := range deliveries {
 		found[deliveries[i].ID], keys[i] = &deliveries[i], deliveries[i].ID
@@ -76,14 +80,15 @@ func (a *API) listDeliveries(ctx context.Context, in *struct {
 	}
 	out, now := make([]DeliveryOut, len(keys)), time.Now()
 	for i, k := range keys {
-		if out[i], err = a.deliveryOut(ctx, &m, found[k], endpoints, now); err != nil {
+		if out[i], err = a.deliveryOut(ctx, &m, payload, found[k], endpoints, now); err != nil {
 			return nil, err
 		}
 	}
 	return listOut(a, hook.KindDelivery, out, keys, next, in.ListIn, back), nil
 }
 
-func (a *API) deliveryOut(ctx context.Context, m *hook.Message, d *hook.Delivery, endpoints map[hook.Key]hook.Endpoint, now time.Time) (DeliveryOut, error) {
+// deliveryOut shows a delivery of a message whose payload is there, or was deleted.
+func (a *API) deliveryOut(ctx context.Context, m *hook.Message, payload bool, d *hook.Delivery, endpoints map[hook.Key]hook.Endpoint, now time.Time) (DeliveryOut, error) {
 	e, there := endpoints[d.Endpoint]
 	if !there {
 		e = hook.Endpoint{State: hook.Disabled, Reason: "it was deleted"}
@@ -102,6 +107,9 @@ func (a *API) deliveryOut(ctx context.Context, m *hook.Message, d *hook.Delivery
 	out.Next = nextStep(d, &e, &h, now)
 	if err := a.orderOf(ctx, m, d, &e, now, &out); err != nil {
 		return out, err
+	}
+	if !payload {
+		out.Next = withoutPayload(out.Next)
 	}
 	if d.State == hook.Pending {
 		window := hook.RetryWindow
@@ -148,10 +156,23 @@ func nextStep(d *hook.Delivery, e *hook.Endpoint, h *hook.Health, now time.Time)
 		return fmt.Sprintf("attempt %d is due now", d.Attempts+1)
 	}
 	at := fmt.Sprintf("attempt %d at %s", d.Attempts+1, when(d.NextAt).Format(time.RFC3339))
-	if d.Poison == hook.Parked {
+	switch {
+	case d.Poison == hook.Parked:
 		return "parked after " + counted(d.Attempts) + ", so that those behind it go out: " + at
+	case d.Lane != 0 && d.Attempts == 0 && e.Order.ByOccurrence:
+		return at + ", for what happened before it may still come"
 	}
 	return at
+}
+
+// withoutPayload takes the advice to resend back from what happens next, where there is
+// nothing left to send.
+func withoutPayload(next string) string {
+	over, _, advised := strings.Cut(next, "; resend to ")
+	if !advised {
+		return next
+	}
+	return over + "; its payload was deleted, so it cannot be sent again"
 }
 
 func counted(attempts int) string {

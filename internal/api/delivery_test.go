@@ -48,6 +48,29 @@ func TestADeliverySaysWhereItIsAndWhatHappensNext(t *testing.T) {
 	}
 }
 
+// Who is told to resend what has no payload any more is refused when he does.
+func TestNobodyIsToldToResendWhatHasNoPayload(t *testing.T) {
+	t.Parallel()
+	f := newFates(t)
+	f.must(http.StatusNoContent, "DELETE", f.path("/msg/%s/content", f.msg), nil)
+	whole := f.must(http.StatusOK, "GET", "/api/v1/msg/"+f.msg, nil)["deliveries"].([]any)
+	for name, want := range map[string]string{
+		"ok":      "nothing: delivered",
+		"gone":    "nothing: given up after 1 attempt; its payload was deleted, so it cannot be sent again",
+		"held":    "nothing: canceled; its payload was deleted, so it cannot be sent again",
+		"dropped": "nothing: canceled; its payload was deleted, so it cannot be sent again",
+	} {
+		if d := f.delivery(name); d["next"] != want {
+			t.Errorf("%s: next is %q, %q is right", name, d["next"], want)
+		}
+		for _, d := range whole {
+			if d := d.(map[string]any); d["endpoint"] == name && d["next"] != want {
+				t.Errorf("%s, of the message: next is %q, %q is right", name, d["next"], want)
+			}
+		}
+	}
+}
+
 func TestCancelEndsWhatIsPendingOrHeld(t *testing.T) {
 	t.Parallel()
 	f := newFates(t)

@@ -98,7 +98,7 @@ func waiting(d *hook.Delivery, e *hook.Endpoint, h *hook.Health, now time.Time) 
 	n := d.Attempts + 1
 	switch breakerState(h, now) {
 	case breakerOpen:
-		return fmt.Sprintf("attempt %d waits for the endpoint: its breaker is open until %s, for it failed again and again; no retry is lost", n, when(h.OpenUntil).Format(time.RFC3339))
+		return fmt.Sprintf("attempt %d waits for the endpoint: its breaker is open until %s, for it failed again and again, or asked for time; no retry is lost", n, when(h.OpenUntil).Format(time.RFC3339))
 	case breakerHalfOpen:
 		return fmt.Sprintf("attempt %d waits for the endpoint: one attempt at a time tries whether it is back; no retry is lost", n)
 	}

@@ -127,6 +127,10 @@ func TestAReceiverMayAbortAMessageOrItsEndpoint(t *testing.T) {
 			d := h.rows("/api/v1/app/" + app + "/msg/" + m + "/delivery")[0]
 			return d["state"] == "failed" && d["attempts"] == 1.0
 		})
+		last := h.rows("/api/v1/app/" + app + "/msg/" + m + "/delivery")[0]["lastAttempt"].(map[string]any)
+		if want := "answered 500 Internal Server Error; it asked for no more: webhook-delivery: " + directive; last["reason"] != want {
+			t.Errorf("the reason is %q, %q is right", last["reason"], want)
+		}
 		eventually(t, directive+" leaves the endpoint "+want, func() bool {
 			return h.must(http.StatusOK, "GET", "/api/v1/app/"+app+"/endpoint/"+e, nil)["state"] == want
 		})

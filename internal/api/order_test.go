@@ -140,6 +140,14 @@ func TestWhatWaitsSaysForWhat(t *testing.T) {
 	says(t, l.delivery(third), `^waits for its turn: behind dlv_\w{27} \(`+second+`\) of customer c-1: held: the endpoint is paused by hand$`)
 }
 
+func TestWhatWaitsForWhatHappenedBeforeSaysSo(t *testing.T) {
+	t.Parallel()
+	l := newLane(t, 200, map[string]any{"orderBy": "occurrence", "orderWindowSeconds": 3600})
+	first := l.keep("1")
+	says(t, l.delivery(first), `^attempt 1 at 20\d\d-\S+Z, for what happened before it may still come$`)
+	says(t, l.delivery(l.keep("2")), `^waits for its turn: behind dlv_\w{27} \(`+first+`\) of customer c-1: attempt 1 at 20\d\d-\S+Z, for what happened before it may still come$`)
+}
+
 func TestWhatIsSkippedOrParkedSaysSo(t *testing.T) {
 	t.Parallel()
 	l := newLane(t, 500, map[string]any{"onPoison": "skip", "poisonAfter": 1})

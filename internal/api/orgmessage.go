@@ -297,7 +297,7 @@ func (a *API) orgDeliveries(ctx context.Context, m *hook.Message, deliveries []h
 }
 
 func (a *API) orgDeliveryOut(ctx context.Context, m *hook.Message, d *hook.Delivery, endpoints map[hook.Key]hook.Endpoint, now time.Time) (OrgDeliveryOut, error) {
-	shown, err := a.deliveryOut(ctx, m, d, endpoints, now)
+	shown, err := a.deliveryOut(ctx, m, m.Body != nil, d, endpoints, now)
 	if err != nil {
 		return OrgDeliveryOut{}, err
 	}

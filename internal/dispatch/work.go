@@ -98,6 +98,9 @@ func (d *Dispatcher) attempt(e *endpoint, t *Target, j *job) (r *hook.Record, sl
 	if r.Poison = poison; why != "" {
 		a.Reason += "; " + why
 	}
+	if what.state == hook.Failed && a.Asked != "" && !t.OfSource {
+		a.Reason += "; it asked for no more: webhook-delivery: " + string(a.Asked)
+	}
 	r.Attempt, r.State, r.NextAt = a, what.state, what.nextAt
 	if what.disable {
 		d.disable(t, what.reason, time.Time{})
