@@ -264,7 +264,7 @@ func (p *program) showMessage(m *api.OrgMessageDetailOut) {
 		fmt.Fprintf(p.out, "  duplicates  %d, the last %s\n", m.Duplicates, m.LastDuplicateAt.Format(time.RFC3339Nano))
 	}
 	if len(m.Deliveries) == 0 {
-		fmt.Fprintln(p.out, "  unmatched   no endpoint takes this event type")
+		fmt.Fprintln(p.out, "  unmatched   no endpoint took it: none asked for its event type and channels; `sigpost endpoint replay-missing` sends it to one that does now")
 	}
 	for _, d := range m.Deliveries {
 		p.showDelivery(&d)

@@ -14,13 +14,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sigpost/sigpost/internal/api"
+	"github.com/sigpost/sigpost/internal/hook"
 )
 
 // recovery is what the commands say that have a task about an endpoint begun.
 type recovery struct {
 	source, since, until string
-	dryRun, watch        bool
-	pace                 int
+	dryRun, watch, sends bool
+	pace                 int // of one that sends
 
 	types, messages             []string
 	channel, tag, status, class string
@@ -35,6 +36,7 @@ func (p *program) recoveryCommand(l *place, app *string, r *recovery, c *cobra.C
 	c.Args = cobra.ExactArgs(1)
 	c.Long = strings.TrimSpace(c.Long + "\n\nENDPOINT is a name, a URL, a uid or an id. The work is a task that goes on by itself, also after a restart:\n" +
 		"`sigpost task` lists, shows, pauses and cancels tasks.")
+	r.sends = sends
 	c.RunE = func(c *cobra.Command, args []string) error {
 		in, err := r.body(time.Now())
 		if err != nil {
@@ -63,7 +65,7 @@ func (p *program) recoveryCommand(l *place, app *string, r *recovery, c *cobra.C
 	f.BoolVar(&r.dryRun, "dry-run", false, "only count, and name some of the messages")
 	f.BoolVar(&r.watch, "watch", false, "show how far the task is until it is over")
 	if sends {
-		f.IntVar(&r.pace, "pace", 0, "deliveries a second, at the most 1000 (default 100)")
+		f.IntVar(&r.pace, "pace", hook.DefaultPace, "deliveries a second, 1 to 1000")
 	}
 	if !chooses {
 		return c
@@ -139,7 +141,7 @@ func (r *recovery) body(now time.Time) (map[string]any, error) {
 	if r.dryRun {
 		in["dryRun"] = true
 	}
-	if r.pace != 0 {
+	if r.sends {
 		in["pace"] = r.pace
 	}
 	for _, w := range []struct {
@@ -196,7 +198,7 @@ func (p *program) follow(ctx context.Context, l *place, cl *client, id string, w
 	if err != nil {
 		return err
 	}
-	if err := p.showTask(l, &t); err != nil || l.json {
+	if err := p.showTask(l, &t); err != nil || l.json || t.of.State.Over() {
 		return err
 	}
 	fmt.Fprintf(p.err, "it goes on by itself; `sigpost task show %s --watch` shows how far it is\n", id)

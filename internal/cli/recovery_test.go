@@ -88,6 +88,7 @@ func TestRecoveryRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		"endpoint recover three --since 2h":                        `no endpoint "three"`,
 		"endpoint recover two --since 15d":                         "since: is more than 14 days ago",
 		"endpoint recover two --since 2h --pace 5000":              "pace: ",
+		"endpoint recover two --since 2h --pace 0":                 "pace: ",
 		"endpoint replay two --message msg_nothing":                "msg_nothing",
 		"task list --state gone":                                   "state: ",
 		"task cancel qtask_nothing":                                "qtask_nothing",
@@ -210,6 +211,11 @@ func TestReplayIsCountedAndWatched(t *testing.T) {
 	r.run("message", "show", id).expect(t, ExitOK, "  application app_", "delivered (200), replay")
 	r.run("endpoint", "cancel-pending", "hook", "--app", "acme", "--watch").expect(t, ExitOK, "endpoint.cancel-pending  finished", "canceled 0")
 	r.run("endpoint", "recover", "hook", "--app", "acme", "--since", "1d", "--watch").expect(t, ExitOK, "endpoint.recover  finished", "sent 0, looked at 0 of 0")
+	over := r.run("endpoint", "recover", "hook", "--app", "acme", "--since", "1d", "--watch")
+	var out, says strings.Builder
+	if err := (&program{out: &out, err: &says}).follow(t.Context(), &place{}, r.cl, taskID.FindString(over.out), false); err != nil || says.String() != "" {
+		t.Errorf("of a task that is over it is said %q, %v", says.String(), err)
+	}
 	var shown api.BackgroundTaskOut
 	if out := r.run("endpoint", "replay-missing", "hook", "--app", "acme", "--since", "1d", "--watch", "--json").out; json.Unmarshal([]byte(out), &shown) != nil || shown.Status != "finished" || shown.Task != "endpoint.replay" {
 		t.Errorf("as JSON: %s", out)
