@@ -34,6 +34,8 @@ type Store interface {
 	// fail or have retries to bring forward.
 	SaveHealth(ctx context.Context, changes []hook.HealthChange) error
 	Failing(ctx context.Context) ([]hook.Health, error)
+	// Health reads that of one; of one that never failed it is empty.
+	Health(ctx context.Context, endpoint hook.Key) (hook.Health, error)
 	// ClearHealth forgets it, for an endpoint that is enabled anew.
 	ClearHealth(ctx context.Context, endpoint hook.Key) error
 	// Warn notes a warning; it says whether it was the first to.
@@ -65,6 +67,9 @@ type Options struct {
 	// Watch is how often is looked for nodes that died, whose work is then taken over;
 	// 0 is never, for who is alone.
 	Watch time.Duration
+	// Switched is told of an endpoint whose breaker opened or closed, once the store has
+	// it so: other nodes may follow. May be nil.
+	Switched func(endpoint hook.Key)
 	// Disabled is told of an endpoint that was disabled by rule, and since when it
 	// failed, if that is why; may be nil.
 	Disabled func(target *Target, since time.Time)
@@ -104,13 +109,14 @@ const (
 // Dispatcher brings deliveries to endpoints. Update gives it the endpoints; Run
 // keeps it going.
 type Dispatcher struct {
-	store   Store
-	log     *slog.Logger
-	observe Observer
-	gone    func(target *Target, since time.Time)
-	warned  func(target *Target, h hook.Health, percent int, at time.Time)
-	every   time.Duration // between sweeps
-	watch   time.Duration // between looks for the dead
+	store    Store
+	log      *slog.Logger
+	observe  Observer
+	gone     func(target *Target, since time.Time)
+	warned   func(target *Target, h hook.Health, percent int, at time.Time)
+	switched func(endpoint hook.Key)
+	every    time.Duration // between sweeps
+	watch    time.Duration // between looks for the dead
 
 	mu        sync.RWMutex
 	endpoints map[hook.Key]*endpoint
@@ -145,7 +151,7 @@ type Dispatcher struct {
 
 // New makes a Dispatcher.
 func New(o Options) *Dispatcher {
-	d := &Dispatcher{store: o.Store, log: o.Log, observe: o.Observe, gone: o.Disabled, warned: o.Warned, every: o.Sweep, watch: o.Watch,
+	d := &Dispatcher{store: o.Store, log: o.Log, observe: o.Observe, gone: o.Disabled, warned: o.Warned, switched: o.Switched, every: o.Sweep, watch: o.Watch,
 		endpoints: map[hook.Key]*endpoint{}, apps: map[hook.Key]map[hook.Key]bool{}, paces: map[hook.Key]*pace{}, fresh: map[*endpoint]bool{}, newsWake: make(chan struct{}, 1),
 		wake: make(chan struct{}, 1), finished: make(chan finished, recordBatch), recorded: make(chan struct{})}
 	if d.every == 0 {

@@ -43,6 +43,7 @@ type endpoint struct {
 	// store was not told yet.
 	failing   bool
 	news      news
+	told      int       // trips of the breaker that the store knows of
 	succeeded time.Time // the last success; zero when there was none since the start
 	// starved is set when a claim found no room; the next free place asks again.
 	starved bool

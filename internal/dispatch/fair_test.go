@@ -120,6 +120,79 @@ func TestTheBreakerSurvivesARestart(t *testing.T) {
 	})
 }
 
+// Others are told once that a breaker opened, and once that it closed.
+func TestOthersAreToldWhenABreakerSwitches(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told []int // trips in the store at that time
+		var r *rig
+		r = startWith(t, t.TempDir(), dispatch.Options{Switched: func(id hook.Key) {
+			h, err := r.store.Health(ctx, id)
+			if err != nil {
+				t.Error(err)
+			}
+			told = append(told, h.Trips)
+		}})
+		defer r.end()
+		answer := status(500)
+		r.endpoints(target(1, func(context.Context, *hook.Message, *hook.Delivery) *hook.Attempt {
+			a := *answer
+			a.At = time.Now()
+			return &a
+		}))
+		for range 8 {
+			r.accept()
+		}
+		time.Sleep(3 * time.Second)
+		answer = status(200)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if !slices.Equal(told, []int{1, 0}) {
+			t.Errorf("others were told of %v trips, once 1 and once 0 is right", told)
+		}
+	})
+}
+
+// What another node found out holds here as soon as it is told.
+func TestTheBreakerOfAnotherNodeIsFollowed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var calls times
+		r := startWith(t, t.TempDir(), dispatch.Options{Sweep: time.Hour})
+		defer r.end()
+		r.endpoints(target(1, func(context.Context, *hook.Message, *hook.Delivery) *hook.Attempt {
+			calls.note()
+			return status(200)
+		}))
+		now := time.Now()
+		theirs := hook.HealthChange{Endpoint: 1, Org: store.DefaultOrg, Failures: 5, FirstFailed: now, LastFailed: now, Trips: 1, OpenUntil: now.Add(time.Minute)}
+		follow := func() {
+			if err := r.store.SaveHealth(ctx, []hook.HealthChange{theirs}); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.dispatch.FollowHealth(ctx, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		follow()
+		for range 3 {
+			r.accept()
+		}
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if n := calls.len(); n != 0 {
+			t.Errorf("%d attempts, although the breaker is open on another node", n)
+		}
+		theirs = hook.HealthChange{Endpoint: 1, Org: store.DefaultOrg, SucceededAt: time.Now()}
+		follow()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := calls.len(); n != 3 {
+			t.Errorf("%d attempts within a second after another node closed it, 3 are right", n)
+		}
+	})
+}
+
 // An enforced rate spreads a burst evenly, and no retry is lost to it.
 func TestThrottleRateIsEnforced(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/sigpost/sigpost/internal/hook"
@@ -118,7 +119,11 @@ func (d *Dispatcher) tell(ctx context.Context) {
 		return
 	}
 	for i := range changes {
-		if c := &changes[i]; !c.SucceededAt.IsZero() && c.Trips == 0 {
+		c := &changes[i]
+		if told[i].nowTold(c.Trips) && d.switched != nil {
+			d.switched(c.Endpoint)
+		}
+		if !c.SucceededAt.IsZero() && c.Trips == 0 {
 			d.bringForward(ctx, c.Endpoint)
 		}
 	}
@@ -169,6 +174,36 @@ func (d *Dispatcher) followHealth(ctx context.Context) error {
 	return nil
 }
 
+// FollowHealth takes over what the store knows of one endpoint: another node has told
+// that its breaker opened or closed.
+func (d *Dispatcher) FollowHealth(ctx context.Context, id hook.Key) error {
+	e := d.endpoint(id)
+	if e == nil {
+		return nil
+	}
+	h, err := d.store.Health(ctx, id)
+	if err != nil {
+		return fmt.Errorf("follow health: %w", err)
+	}
+	if !h.FailingSince.IsZero() {
+		e.follow(&h)
+		return nil
+	}
+	e.follow(nil)
+	d.Due(id, time.Now())
+	return nil
+}
+
+// nowTold notes that the store knows of so many trips of the breaker, and says whether
+// that is news for others.
+func (e *endpoint) nowTold(trips int) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	was := e.told
+	e.told = trips
+	return was != trips
+}
+
 // follow takes over what the store knows; nil is that the endpoint is healthy. What is not told
 // yet is newer.
 func (e *endpoint) follow(h *hook.Health) {
@@ -177,10 +212,10 @@ func (e *endpoint) follow(h *hook.Health) {
 	switch {
 	case e.news != news{}:
 	case h == nil && e.failing:
-		e.failing = false
+		e.failing, e.told = false, 0
 		e.breaker.succeeded()
 	case h != nil:
-		e.failing = true
+		e.failing, e.told = true, h.Trips
 		if h.Trips > 0 && h.OpenUntil.After(e.breaker.until) {
 			e.breaker.trips, e.breaker.until, e.breaker.failures = h.Trips, h.OpenUntil, 0
 		}

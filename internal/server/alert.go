@@ -11,6 +11,7 @@ import (
 	"github.com/sigpost/sigpost/internal/hook"
 	"github.com/sigpost/sigpost/internal/intake"
 	"github.com/sigpost/sigpost/internal/mail"
+	"github.com/sigpost/sigpost/internal/store"
 )
 
 // newMailer makes what sends alerts by e-mail; nil when that is not configured.
@@ -86,6 +87,12 @@ func (s *Server) endpointWarned(t *dispatch.Target, h hook.Health, percent int, 
 		at = time.Time{} // those are never disabled by rule
 	}
 	s.alerts.EndpointWarned(t.Endpoint, percent, h.FailingSince, at)
+}
+
+// endpointSwitched tells other nodes that the breaker of an endpoint opened or closed: what
+// one of them found out need not cost the others attempts.
+func (s *Server) endpointSwitched(endpoint hook.Key) {
+	s.tell(context.Background(), store.NotifyHealth, endpoint)
 }
 
 // countVerified counts what became of a request to a source, when its signature

@@ -53,12 +53,13 @@ type news struct {
 	apps    map[hook.Key]bool
 	own     map[hook.Key]bool // applications that were changed here
 	sources map[hook.Key]bool
+	health  map[hook.Key]bool // endpoints
 	all     bool
 	wake    chan struct{}
 }
 
 func newNews() *news {
-	return &news{apps: map[hook.Key]bool{}, own: map[hook.Key]bool{}, sources: map[hook.Key]bool{}, wake: make(chan struct{}, 1)}
+	return &news{apps: map[hook.Key]bool{}, own: map[hook.Key]bool{}, sources: map[hook.Key]bool{}, health: map[hook.Key]bool{}, wake: make(chan struct{}, 1)}
 }
 
 // changed notes that an application was changed here, and not by the API, which
@@ -95,6 +96,8 @@ func (s *Server) hear(kind string, key hook.Key) {
 		n.apps[key] = true
 	case store.NotifySource:
 		n.sources[key] = true
+	case store.NotifyHealth:
+		n.health[key] = true
 	case store.NotifyLost:
 		n.all = true
 		s.tasks.Wake() // there may be one
@@ -109,6 +112,14 @@ func (n *news) take() (apps, sources map[hook.Key]bool, all bool) {
 	apps, sources, all = n.apps, n.sources, n.all
 	n.apps, n.sources, n.all = map[hook.Key]bool{}, map[hook.Key]bool{}, false
 	return apps, sources, all
+}
+
+func (n *news) takeHealth() map[hook.Key]bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	health := n.health
+	n.health = map[hook.Key]bool{}
+	return health
 }
 
 func (n *news) takeOwn() map[hook.Key]bool {
@@ -145,6 +156,11 @@ func (s *Server) follow(ctx context.Context) error {
 		for app := range s.news.takeOwn() {
 			if err := s.AppChanged(ctx, app); err != nil && ctx.Err() == nil {
 				s.o.Log.Warn("routes not renewed", "error", err)
+			}
+		}
+		for endpoint := range s.news.takeHealth() {
+			if err := s.dispatch.FollowHealth(ctx, endpoint); err != nil && ctx.Err() == nil {
+				s.o.Log.Warn("health of an endpoint not followed", "error", err) // the sweep does it
 			}
 		}
 		apps, sources, all := s.news.take()

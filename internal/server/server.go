@@ -112,7 +112,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.dispatch = dispatch.New(dispatch.Options{Store: s.store, Log: o.Log, Observe: s.observeAttempt, Disabled: s.endpointGone, Warned: s.endpointWarned, Watch: s.watchEvery()})
+	s.dispatch = dispatch.New(dispatch.Options{Store: s.store, Log: o.Log, Observe: s.observeAttempt, Disabled: s.endpointGone, Warned: s.endpointWarned, Switched: s.endpointSwitched, Watch: s.watchEvery()})
 	s.dispatch.Share(s.store.Nodes())
 	hub := api.NewHub()
 	s.pipeline = pipeline.New(s.store, s.dispatch, func(m *hook.Message) {

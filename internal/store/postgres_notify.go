@@ -20,6 +20,8 @@ const (
 	NotifySource = "source"
 	// NotifyDue says that an endpoint has deliveries that nobody holds.
 	NotifyDue = "due"
+	// NotifyHealth says that the breaker of an endpoint opened or closed.
+	NotifyHealth = "health"
 	// NotifyLost comes to a listener that begins, or begins again: what was told
 	// before is not known, so it looks at everything. Its key is 0.
 	NotifyLost = "lost"
