@@ -108,8 +108,11 @@ func (a *API) deliveryOut(ctx context.Context, m *hook.Message, payload bool, d 
 	if err := a.orderOf(ctx, m, d, &e, now, &out); err != nil {
 		return out, err
 	}
-	if !payload {
-		out.Next = withoutPayload(out.Next)
+	switch {
+	case !payload:
+		out.Next = notAgain(out.Next, "its payload was deleted")
+	case !there:
+		out.Next = notAgain(out.Next, "its endpoint was deleted")
 	}
 	if d.State == hook.Pending {
 		window := hook.RetryWindow
@@ -165,14 +168,14 @@ func nextStep(d *hook.Delivery, e *hook.Endpoint, h *hook.Health, now time.Time)
 	return at
 }
 
-// withoutPayload takes the advice to resend back from what happens next, where there is
-// nothing left to send.
-func withoutPayload(next string) string {
+// notAgain takes the advice to resend back from what happens next, where there is nothing
+// left to send, or nobody to send it to.
+func notAgain(next, why string) string {
 	over, _, advised := strings.Cut(next, "; resend to ")
 	if !advised {
 		return next
 	}
-	return over + "; its payload was deleted, so it cannot be sent again"
+	return over + "; " + why + ", so it cannot be sent again"
 }
 
 func counted(attempts int) string {

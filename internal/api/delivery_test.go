@@ -71,6 +71,22 @@ func TestNobodyIsToldToResendWhatHasNoPayload(t *testing.T) {
 	}
 }
 
+func TestNobodyIsToldToResendToWhatWasDeleted(t *testing.T) {
+	t.Parallel()
+	f := newFates(t)
+	was := f.delivery("bad")["id"]
+	f.must(http.StatusNoContent, "DELETE", f.path("/endpoint/bad"), nil)
+	const want = "nothing: canceled; its endpoint was deleted, so it cannot be sent again"
+	eventually(t, "the delivery says so", func() bool {
+		for _, d := range f.rows(f.path("/msg/%s/delivery", f.msg)) {
+			if d["id"] == was {
+				return d["next"] == want
+			}
+		}
+		return false
+	})
+}
+
 func TestCancelEndsWhatIsPendingOrHeld(t *testing.T) {
 	t.Parallel()
 	f := newFates(t)

@@ -187,11 +187,7 @@ func moment(flag, text string, now time.Time) (time.Time, error) {
 
 // follow shows a task that was begun: as it is now, or until it is over.
 func (p *program) follow(ctx context.Context, l *place, cl *client, id string, watch bool) error {
-	if watch && cl.stopped {
-		fmt.Fprintln(p.err, "the server is stopped; the task begins when it starts")
-		watch = false
-	}
-	if watch {
+	if watch && !cl.stopped {
 		return p.watchTask(ctx, l, cl, id)
 	}
 	t, err := cl.task(ctx, id)
@@ -201,6 +197,10 @@ func (p *program) follow(ctx context.Context, l *place, cl *client, id string, w
 	if err := p.showTask(l, &t); err != nil || l.json || t.of.State.Over() {
 		return err
 	}
-	fmt.Fprintf(p.err, "it goes on by itself; `sigpost task show %s --watch` shows how far it is\n", id)
+	goes := "it goes on by itself"
+	if cl.stopped {
+		goes = "the server is stopped; the task begins when it starts"
+	}
+	fmt.Fprintf(p.err, "%s; `sigpost task show %s --watch` shows how far it is\n", goes, id)
 	return nil
 }
