@@ -34,6 +34,7 @@ type OrgMessageDetailOut struct {
 	OrgMessageOut
 	Headers    []MessageHeaderOut `json:"headers" doc:"Those that came with it and go on"`
 	Deliveries []OrgDeliveryOut   `json:"deliveries"`
+	Next       *string            `json:"next,omitempty" doc:"What happens next, in words, where there is no delivery to say it"`
 }
 
 // MessageHeaderOut is a header line.
@@ -273,6 +274,9 @@ func (a *API) readOrgMessage(ctx context.Context, in *struct {
 			h.Value = "[redacted]"
 		}
 		out.Headers = append(out.Headers, MessageHeaderOut(h))
+	}
+	if len(deliveries) == 0 {
+		out.Next = pointer("nothing: no endpoint asked for its event type and channels when it came; replay what is missing to one that does now")
 	}
 	out.Deliveries, err = a.orgDeliveries(ctx, &m, deliveries)
 	return answerWith(http.StatusOK, out), err

@@ -82,6 +82,21 @@ func TestMessagesOfOthersAreNeverListed(t *testing.T) {
 	}
 }
 
+func TestAMessageThatWentNowhereSaysWhy(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	app := h.app("a")
+	h.subscribe(app, map[string]any{"url": h.receiver(200).URL, "channels": []string{"eu"}})
+	got := h.must(http.StatusOK, "GET", orgMessages+"/"+h.message(app, `{"eventType":"order.paid","payload":{}}`), nil)
+	if next, _ := got["next"].(string); got["state"] != "unmatched" || !strings.HasPrefix(next, "nothing: no endpoint asked for its event type and channels") {
+		t.Errorf("unmatched: %v", got)
+	}
+	taken := h.must(http.StatusOK, "GET", orgMessages+"/"+h.message(app, `{"eventType":"order.paid","channels":["eu"],"payload":{}}`), nil)
+	if taken["next"] != nil {
+		t.Errorf("one with a delivery, which says it: %v", taken["next"])
+	}
+}
+
 func TestAMessageIsShownWithEveryAttempt(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

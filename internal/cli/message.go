@@ -263,8 +263,8 @@ func (p *program) showMessage(m *api.OrgMessageDetailOut) {
 	if m.Duplicates > 0 && m.LastDuplicateAt != nil {
 		fmt.Fprintf(p.out, "  duplicates  %d, the last %s\n", m.Duplicates, m.LastDuplicateAt.Format(time.RFC3339Nano))
 	}
-	if len(m.Deliveries) == 0 {
-		fmt.Fprintln(p.out, "  unmatched   no endpoint took it: none asked for its event type and channels; `sigpost endpoint replay-missing` sends it to one that does now")
+	if m.Next != nil {
+		fmt.Fprintf(p.out, "  %-11s %s (`sigpost endpoint replay-missing`)\n", m.State, *m.Next)
 	}
 	for _, d := range m.Deliveries {
 		p.showDelivery(&d)

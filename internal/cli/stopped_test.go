@@ -130,7 +130,7 @@ func TestMessageShowsWhereItIsAndWhatHappensNext(t *testing.T) {
 	if r := d.run("message", "show", d.keep("\xff\x00", false), "--body"); r.out != "\xff\x00" {
 		t.Errorf("a body that is not text is %q", r.out)
 	}
-	d.run("message", "show", d.keep("{}", true)).expect(t, ExitOK, "unmatched   no endpoint")
+	d.run("message", "show", d.keep("{}", true)).expect(t, ExitOK, "unmatched   nothing: no endpoint asked for its event type", "sigpost endpoint replay-missing")
 }
 
 func TestMessagesAreListedPageByPage(t *testing.T) {

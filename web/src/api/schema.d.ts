@@ -3415,6 +3415,8 @@ export interface components {
             id: string;
             /** Format: date-time */
             lastDuplicateAt?: string;
+            /** @description What happens next, in words, where there is no delivery to say it */
+            next?: string;
             /**
              * Format: date-time
              * @description When it happened by the provider's clock
