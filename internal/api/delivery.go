@@ -97,14 +97,14 @@ func (a *API) deliveryOut(ctx context.Context, m *hook.Message, payload bool, d 
 		ID: a.IDs.Public(hook.KindDelivery, d.ID), EndpointID: a.IDs.Public(hook.KindEndpoint, d.Endpoint), State: d.State.String(), Attempts: d.Attempts,
 		NextAttempt: nextAttempt(d),
 	}
-	var h hook.Health
+	var g gates
 	if d.State == hook.Pending && there {
 		var err error
-		if h, err = a.Store.Health(ctx, d.Endpoint); err != nil {
+		if g, err = a.gatesOf(ctx, &e); err != nil {
 			return out, err
 		}
 	}
-	out.Next = nextStep(d, &e, &h, now)
+	out.Next = nextStep(d, &e, &g, now)
 	if err := a.orderOf(ctx, m, d, &e, now, &out); err != nil {
 		return out, err
 	}
@@ -134,7 +134,7 @@ func (a *API) deliveryOut(ctx context.Context, m *hook.Message, payload bool, d 
 }
 
 // nextStep says what happens next with a delivery, and why.
-func nextStep(d *hook.Delivery, e *hook.Endpoint, h *hook.Health, now time.Time) string {
+func nextStep(d *hook.Delivery, e *hook.Endpoint, g *gates, now time.Time) string {
 	switch d.State {
 	case hook.Delivered:
 		return "nothing: delivered"
@@ -151,8 +151,8 @@ func nextStep(d *hook.Delivery, e *hook.Endpoint, h *hook.Health, now time.Time)
 	switch {
 	case e.State != hook.Enabled:
 		return "about to be held: the endpoint is " + standing(e)
-	case !d.NextAt.After(now) && waiting(d, e, h, now) != "":
-		return waiting(d, e, h, now)
+	case !d.NextAt.After(now) && waiting(d, e, g, now) != "":
+		return waiting(d, e, g, now)
 	case sending(d, now):
 		return fmt.Sprintf("attempt %d is under way, or waits for its turn", d.Attempts+1)
 	case !d.NextAt.After(now):

@@ -34,12 +34,12 @@ func (a *API) orderOf(ctx context.Context, m *hook.Message, d *hook.Delivery, e 
 	if err != nil {
 		return err
 	}
-	h, err := a.Store.Health(ctx, d.Endpoint)
+	g, err := a.gatesOf(ctx, e)
 	if err != nil {
 		return err
 	}
 	out.WaitsFor = pointer(a.IDs.Public(hook.KindDelivery, head.ID))
-	out.Next = waitingFor(&head, e, &h, now, fmt.Sprintf("%s (%s)%s", *out.WaitsFor, a.IDs.Public(hook.KindMessage, head.Message), laneName(m, d, e)))
+	out.Next = waitingFor(&head, e, &g, now, fmt.Sprintf("%s (%s)%s", *out.WaitsFor, a.IDs.Public(hook.KindMessage, head.Message), laneName(m, d, e)))
 	return nil
 }
 
@@ -61,9 +61,9 @@ func times(n int) string {
 }
 
 // waitingFor says for what a delivery waits whose lane has this head.
-func waitingFor(head *hook.Delivery, e *hook.Endpoint, h *hook.Health, now time.Time, name string) string {
+func waitingFor(head *hook.Delivery, e *hook.Endpoint, g *gates, now time.Time, name string) string {
 	if head.State == hook.Pending && head.Failures > 0 {
-		return fmt.Sprintf("waits for its turn: blocked by %s, which failed %s: %s", name, times(head.Failures), nextStep(head, e, h, now))
+		return fmt.Sprintf("waits for its turn: blocked by %s, which failed %s: %s", name, times(head.Failures), nextStep(head, e, g, now))
 	}
-	return fmt.Sprintf("waits for its turn: behind %s: %s", name, nextStep(head, e, h, now))
+	return fmt.Sprintf("waits for its turn: behind %s: %s", name, nextStep(head, e, g, now))
 }

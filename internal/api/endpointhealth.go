@@ -92,18 +92,40 @@ func moment(t time.Time) *time.Time {
 	return &at
 }
 
+// gates are what may hold the deliveries of an endpoint back.
+type gates struct {
+	health hook.Health
+	// app bounds the attempts a second of all endpoints of its application; 0 is no bound.
+	app int
+}
+
+func (a *API) gatesOf(ctx context.Context, e *hook.Endpoint) (g gates, err error) {
+	if g.health, err = a.Store.Health(ctx, e.ID); err != nil {
+		return g, err
+	}
+	app, err := a.Store.Application(ctx, e.Org, e.App)
+	if isNotFound(err) {
+		return g, nil // it is being deleted
+	}
+	g.app = app.Throttle
+	return g, err
+}
+
 // waiting says why a pending delivery that is due or in memory is not being attempted,
 // as far as the endpoint is the reason; empty when it is not.
-func waiting(d *hook.Delivery, e *hook.Endpoint, h *hook.Health, now time.Time) string {
+func waiting(d *hook.Delivery, e *hook.Endpoint, g *gates, now time.Time) string {
 	n := d.Attempts + 1
-	switch breakerState(h, now) {
+	switch breakerState(&g.health, now) {
 	case breakerOpen:
-		return fmt.Sprintf("attempt %d waits for the endpoint: its breaker is open until %s, for it failed again and again, or asked for time; no retry is lost", n, when(h.OpenUntil).Format(time.RFC3339))
+		return fmt.Sprintf("attempt %d waits for the endpoint: its breaker is open until %s, for it failed again and again, or asked for time; no retry is lost", n, when(g.health.OpenUntil).Format(time.RFC3339))
 	case breakerHalfOpen:
 		return fmt.Sprintf("attempt %d waits for the endpoint: one attempt at a time tries whether it is back; no retry is lost", n)
 	}
-	if e.Throttle > 0 {
+	switch {
+	case e.Throttle > 0 && (g.app == 0 || e.Throttle <= g.app):
 		return fmt.Sprintf("attempt %d waits for its turn: the endpoint gets at most %d a second", n, e.Throttle)
+	case g.app > 0:
+		return fmt.Sprintf("attempt %d waits for its turn: the endpoints of its application get at most %d a second together", n, g.app)
 	}
 	return ""
 }

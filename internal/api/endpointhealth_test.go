@@ -83,6 +83,30 @@ func TestListsSayWhichEndpointsFail(t *testing.T) {
 	}
 }
 
+func TestWhatWaitsForARateSaysForWhich(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	app := h.must(http.StatusCreated, "POST", "/api/v1/app", `{"name":"slow","throttleRate":2}`)["id"].(string)
+	e, _ := h.subscribe(app, map[string]any{"url": h.receiver(200).URL})
+	waits := func(want string) {
+		t.Helper()
+		var last string
+		for range 30 {
+			last = h.message(app, `{"eventType":"x","payload":{}}`)
+		}
+		eventually(t, "it says: "+want, func() bool {
+			d := h.rows("/api/v1/app/" + app + "/msg/" + last + "/delivery")[0]
+			if d["state"] != "pending" {
+				t.Fatalf("it did not say so while it waited, and is %v now", d)
+			}
+			return d["next"] == "attempt 1 waits for its turn: "+want
+		})
+	}
+	waits("the endpoints of its application get at most 2 a second together")
+	h.must(http.StatusOK, "PATCH", "/api/v1/app/"+app+"/endpoint/"+e, `{"throttleRate":1}`)
+	waits("the endpoint gets at most 1 a second")
+}
+
 func TestTheWaitsOfAnEndpointCanBeSet(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
