@@ -183,6 +183,9 @@ func (e *endpoint) may(now time.Time) (ok bool, at time.Time) {
 	if e.running >= e.limit.now() || e.running > 0 && e.underWay.Load() >= mostAttempts {
 		return false, time.Time{}
 	}
+	if e.target.Load().State != hook.Enabled {
+		return true, time.Time{} // it is held, which is no attempt
+	}
 	if at := e.breaker.ready(now, e.running); !at.IsZero() {
 		if at == never {
 			at = time.Time{}

@@ -120,6 +120,49 @@ func TestTheBreakerSurvivesARestart(t *testing.T) {
 	})
 }
 
+// Who pauses an endpoint has all of it held at once, also what is in memory and waits for
+// its breaker or its rate: only then can it be canceled.
+func TestWhatABreakerOrARateHoldsBackIsHeldWhenTheEndpointIsPaused(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answer   int
+		throttle int
+	}{"breaker": {503, 0}, "rate": {200, 1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				r := start(t, dir, nil)
+				defer r.end()
+				e := target(1, func(context.Context, *hook.Message, *hook.Delivery) *hook.Attempt {
+					a := status(c.answer)
+					a.NotBefore = time.Now().Add(4 * time.Minute)
+					return a
+				})
+				e.Throttle = c.throttle
+				r.endpoints(e)
+				list := []*hook.Message{r.accept()}
+				time.Sleep(2 * time.Second)
+				for range 8 {
+					list = append(list, r.accept())
+				}
+				time.Sleep(10 * time.Millisecond)
+				e.State = hook.Paused
+				if err := r.dispatch.UpdateApp(ctx, app, []dispatch.Target{e}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+				for i, m := range list[2:] {
+					if d := r.delivery(m); d.State != hook.Held || d.Holder != 0 || d.Attempts != 0 {
+						t.Errorf("a second after the pause delivery %d is %v, attempted %d times, in memory: %v", i+2, d.State, d.Attempts, d.Holder != 0)
+					}
+				}
+			})
+		})
+	}
+}
+
 // Others are told once that a breaker opened, and once that it closed.
 func TestOthersAreToldWhenABreakerSwitches(t *testing.T) {
 	t.Parallel()

@@ -39,6 +39,11 @@ func (d *Dispatcher) Update(ctx context.Context, targets []Target) error {
 		e.retire()
 	}
 	d.mu.Unlock()
+	for i := range targets {
+		if targets[i].State != hook.Enabled {
+			d.giveBack(targets[i].ID)
+		}
+	}
 	if err := d.clearHealth(ctx, enabled); err != nil {
 		return err
 	}
@@ -58,6 +63,7 @@ func (d *Dispatcher) UpdateApp(ctx context.Context, app hook.Key, targets []Targ
 	for i := range targets {
 		t := &targets[i]
 		if t.State != hook.Enabled {
+			d.giveBack(t.ID)
 			if _, err := d.store.HoldPending(ctx, t.ID); err != nil {
 				return err
 			}
@@ -69,6 +75,14 @@ func (d *Dispatcher) UpdateApp(ctx context.Context, app hook.Key, targets []Targ
 		d.Due(t.ID, now)
 	}
 	return nil
+}
+
+// giveBack has what is in memory of an endpoint that was paused or disabled held soon,
+// whatever its breaker and its rate say.
+func (d *Dispatcher) giveBack(id hook.Key) {
+	if e := d.endpoint(id); e != nil {
+		d.later(e, time.Now())
+	}
 }
 
 // setApp puts the endpoints of an application in place, and says which were enabled by that.

@@ -114,6 +114,7 @@ func (d *Dispatcher) disable(t *Target, reason string, since time.Time) {
 	gone.State, gone.Reason = hook.Disabled, reason
 	if e := d.endpoint(t.ID); e != nil {
 		e.setTarget(&gone)
+		d.giveBack(t.ID)
 	}
 	if err := d.store.DisableEndpoint(d.attempts, t.ID, gone.Reason); err != nil {
 		d.log.Error("disable endpoint failed", "endpoint", t.Label(), "error", err)

@@ -40,7 +40,7 @@ func (s *Store) Cancel(ctx context.Context, app, delivery hook.Key) error {
 		case d.State != hook.Pending && d.State != hook.Held && d.State != hook.Waiting:
 			return hook.Errorf(hook.CodeConflict, "delivery %s is %s already; only what is pending or held can be canceled", id, d.State)
 		case busy:
-			return hook.Errorf(hook.CodeConflict, "delivery %s is being attempted right now; ask again when that has ended", id)
+			return hook.Errorf(hook.CodeConflict, "delivery %s is about to be attempted, or just being attempted; ask again when that has ended, or pause the endpoint first", id)
 		}
 		var lanes []laned
 		if d.Lane != 0 {

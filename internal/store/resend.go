@@ -32,7 +32,7 @@ func (s *Store) Resend(ctx context.Context, delivery hook.Key, now time.Time) er
 		case waits:
 			return hook.Errorf(hook.CodeConflict, "delivery %s waits for its turn behind others about the same subject and goes out after them; cancel what it waits for if it is to go sooner", id)
 		}
-		return hook.Errorf(hook.CodeConflict, "delivery %s is being attempted right now; ask again when it has ended", id)
+		return hook.Errorf(hook.CodeConflict, "delivery %s is about to be attempted, or just being attempted; ask again when that has ended", id)
 	})
 }
 
