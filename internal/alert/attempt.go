@@ -107,7 +107,11 @@ func attemptSeverity(kind hook.AlertKind, ofSource bool) hook.Severity {
 func attemptTitle(kind hook.AlertKind, message, endpoint string, r *hook.Record) (title, next string) {
 	switch kind {
 	case hook.AlertAttemptExhausted:
-		return fmt.Sprintf("Message %s was given up for endpoint %s after %d attempts", message, endpoint, r.Attempt.Number),
+		tries := "1 attempt"
+		if n := r.Attempt.Number; n != 1 {
+			tries = fmt.Sprintf("%d attempts", n)
+		}
+		return fmt.Sprintf("Message %s was given up for endpoint %s after %s", message, endpoint, tries),
 			"It is tried no more. Once the endpoint is mended, `sigpost message resend " + message + "` sends it again."
 	case hook.AlertAttemptFailing:
 		return fmt.Sprintf("Message %s has failed %d times at endpoint %s", message, r.Delivery.Failures+1, endpoint),

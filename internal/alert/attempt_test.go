@@ -133,3 +133,12 @@ func TestTasksThatEndedAreTold(t *testing.T) {
 		t.Errorf("mails %+v", mails)
 	}
 }
+
+func TestOneAttemptIsOne(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]string{1: "Message m was given up for endpoint e after 1 attempt", 2: "Message m was given up for endpoint e after 2 attempts"} {
+		if got, _ := attemptTitle(hook.AlertAttemptExhausted, "m", "e", failure(hook.Endpoint{}, n-1, hook.Failed)); got != want {
+			t.Errorf("%q, %q is right", got, want)
+		}
+	}
+}
