@@ -86,6 +86,7 @@ func Run(t *testing.T, open Opener) {
 		{"StepCancelsWhatIsPendingOrHeld", stepCancels},
 		{"DueDeliveriesAreCountedWhoeverHasThem", countDue},
 		{"DeliveriesOfManyAreThoseOfEach", deliveriesOfMany},
+		{"WhatALivingProcessHasIsInMemory", inMemory},
 		{"ListsOfMessagesChooseAndNeitherSkipNorRepeat", listsOfMessages},
 		{"ListsOfDeliveriesChooseAndNeitherSkipNorRepeat", listsOfDeliveries},
 		{"ListsOfAttemptsChooseAndNeitherSkipNorRepeat", listsOfAttempts},

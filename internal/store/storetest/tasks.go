@@ -363,3 +363,27 @@ func countDue(t *testing.T, open Opener) {
 	s = open(t, t.Name())
 	count(10, 3) // two of them a dead one has
 }
+
+func inMemory(t *testing.T, open Opener) {
+	s := open(t, t.Name())
+	var keys []hook.Key
+	for _, holder := range []hook.Key{s.Incarnation(), 0, s.Incarnation()} {
+		a := event(1, holder)
+		mustAppend(t, s, a)
+		keys = append(keys, a.Deliveries[0].ID)
+	}
+	look := func(want map[hook.Key]bool) {
+		t.Helper()
+		got, err := s.InMemory(ctx, keys)
+		must(t, err)
+		same(t, "in memory", want, got)
+	}
+	look(map[hook.Key]bool{keys[0]: true, keys[2]: true})
+	keys = keys[:2]
+	look(map[hook.Key]bool{keys[0]: true})
+	must(t, s.Close())
+	s = open(t, t.Name())
+	look(map[hook.Key]bool{}) // what a dead one has is in nobody's
+	keys = nil
+	look(map[hook.Key]bool{})
+}
