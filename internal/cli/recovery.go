@@ -38,6 +38,9 @@ func (p *program) recoveryCommand(l *place, app *string, r *recovery, c *cobra.C
 		"`sigpost task` lists, shows, pauses and cancels tasks.")
 	r.sends = sends
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if sends && r.since == "" && len(r.messages) == 0 {
+			return usage("--since is missing: say from when on, for example --since 2h")
+		}
 		in, err := r.body(time.Now())
 		if err != nil {
 			return err
@@ -60,7 +63,14 @@ func (p *program) recoveryCommand(l *place, app *string, r *recovery, c *cobra.C
 	}
 	f := c.Flags()
 	f.StringVar(&r.source, "source", "", "the endpoint's source, when several have one of this name")
-	f.StringVar(&r.since, "since", "", "only messages from then on: 2h, 7d, a date or a time like 2026-01-31T12:00:00Z")
+	from := "only messages from then on: 2h, 7d, a date or a time like 2026-01-31T12:00:00Z"
+	switch {
+	case sends && chooses:
+		from += "; needed unless there is --message"
+	case sends:
+		from += "; needed"
+	}
+	f.StringVar(&r.since, "since", "", from)
 	f.StringVar(&r.until, "until", "", "only messages from before then (default now)")
 	f.BoolVar(&r.dryRun, "dry-run", false, "only count, and name some of the messages")
 	f.BoolVar(&r.watch, "watch", false, "show how far the task is until it is over")

@@ -75,13 +75,14 @@ func TestRecoveryRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		"endpoint replay one --source a --since 2h --status gone":  `--status has no "gone"; it has canceled, delivered, failed, pending`,
 		"endpoint replay one --source a --since 2h --class 5":      `--class has no "5"`,
 		"endpoint recover --since 2h":                              "accepts 1 arg(s)",
+		"endpoint recover one --source a":                          "--since is missing",
+		"endpoint replay one --source a":                           "--since is missing",
 		"endpoint cancel-pending one --pace 3":                     "unknown flag: --pace",
 		"task show":                                                "accepts 1 arg(s)",
 	} {
 		d.run(strings.Fields(command)...).expect(t, ExitUsage, says)
 	}
 	for command, says := range map[string]string{
-		"endpoint recover one --source a":                          "since: ",
 		"endpoint recover one --since 2h":                          `2 endpoints are called "one"`,
 		"endpoint recover three --since 2h":                        `no endpoint "three"`,
 		"endpoint recover two --since 15d":                         "since: is more than 14 days ago",

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -45,6 +46,18 @@ func (e *endpointRow) label() string {
 		return *e.UID
 	}
 	return e.URL
+}
+
+// health is its state, and since when it fails, if it does.
+func (e *endpointRow) health() string {
+	state := e.State
+	if e.FailingSince != nil {
+		state += ", failing since " + e.FailingSince.Format(time.RFC3339)
+	}
+	if e.Reason != nil {
+		state += " (" + *e.Reason + ")"
+	}
+	return state
 }
 
 // types are the event types that it gets.
@@ -191,11 +204,7 @@ func (p *program) endpointList(l *place, app *string) *cobra.Command {
 				}
 				return p.table("ID\tNAME\tSOURCE\tURL\tEVENT TYPES\tSTATE", func(w io.Writer) {
 					for _, e := range rows {
-						state := e.State
-						if e.Reason != nil {
-							state += " (" + *e.Reason + ")"
-						}
-						fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, e.label(), e.Source, e.URL, e.types(), state)
+						fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, e.label(), e.Source, e.URL, e.types(), e.health())
 					}
 				})
 			})

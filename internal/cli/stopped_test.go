@@ -206,6 +206,15 @@ func TestSourcesAndEndpointsAreListed(t *testing.T) {
 	d.run("source", "list").expect(t, ExitOK, "/in/a", "one, two", "/in/b")
 	d.run("endpoint", "list").expect(t, ExitOK, "http://x/1", "two", "http://y/1", "enabled")
 	d.run("endpoint", "list", "--app", "nobody").expect(t, ExitInvalid, "nobody")
+	at := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
+	d.open(func(s *store.Store) {
+		if err := s.SaveHealth(t.Context(), []hook.HealthChange{{Endpoint: d.ends[0].ID, Org: 1, Failures: 5, FirstFailed: at, LastFailed: at}}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if r := d.run("endpoint", "list"); strings.Count(r.out, "enabled, failing since 2026-11-20T08:00:00Z\n") != 1 || strings.Count(r.out, "failing") != 1 {
+		t.Errorf("one of them fails:\n%s", r.out)
+	}
 	d.run("endpoint", "secret", "one").expect(t, ExitInvalid, "2 endpoints are called \"one\"; say which with --source")
 	d.run("endpoint", "secret", "three").expect(t, ExitInvalid, `no endpoint "three"`)
 	for _, args := range [][]string{{"one", "--source", "b"}, {"http://y/1"}} {
