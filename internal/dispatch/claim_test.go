@@ -23,6 +23,8 @@ type manyDue struct {
 
 func (s *manyDue) Incarnation() hook.Key { return 1 }
 
+func (s *manyDue) Holds(holder hook.Key) bool { return holder == 1 }
+
 func (s *manyDue) Message(context.Context, hook.Key) (*hook.Message, error) {
 	return &hook.Message{Body: []byte("{}")}, nil
 }

@@ -20,6 +20,8 @@ type Store interface {
 	// Incarnation is the holder under which this process has deliveries now. It
 	// changes when others took the process for dead.
 	Incarnation() hook.Key
+	// Holds says whether a holder is still that of this process.
+	Holds(holder hook.Key) bool
 	Claim(ctx context.Context, endpoint hook.Key, now time.Time, limit int) (claimed []hook.Delivery, next time.Time, err error)
 	Message(ctx context.Context, k hook.Key) (*hook.Message, error)
 	Record(ctx context.Context, records []*hook.Record) error

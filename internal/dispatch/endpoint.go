@@ -257,6 +257,23 @@ func (e *endpoint) letGo() (freed int64) {
 	return freed
 }
 
+// forsake takes out of the queue what is of a holder that does not hold it any more.
+func (e *endpoint) forsake(holds func(hook.Key) bool) (gone []*job) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	kept := e.queue[:0]
+	for _, j := range e.queue[e.head:] {
+		if holds(j.delivery.Holder) {
+			kept = append(kept, j)
+		} else {
+			gone = append(gone, j)
+		}
+	}
+	clear(e.queue[len(kept):])
+	e.queue, e.head = kept, 0
+	return gone
+}
+
 // spare is a queued job for which there is a free place, or nil. After an
 // endpoint was slowed down its places come back one by one, and each needs a
 // worker of its own.

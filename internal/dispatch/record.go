@@ -70,11 +70,7 @@ func (d *Dispatcher) settle(f *finished) {
 	if e == nil { // there was no attempt, for there is no endpoint
 		return
 	}
-	e.unreserve(f.job.size)
-	d.bytes.Add(-int64(f.job.size))
-	if f.job.claimed {
-		d.claimed.Add(-1)
-	}
+	d.release(e, f.job)
 	if r.Next != nil {
 		d.goOn(e, r.Next)
 	}
@@ -85,4 +81,13 @@ func (d *Dispatcher) settle(f *finished) {
 		d.Due(e.id, time.Now())
 	}
 	d.observe(f.target, f.job.message, r)
+}
+
+// release gives back the room that a job had in memory.
+func (d *Dispatcher) release(e *endpoint, j *job) {
+	e.unreserve(j.size)
+	d.bytes.Add(-int64(j.size))
+	if j.claimed {
+		d.claimed.Add(-1)
+	}
 }

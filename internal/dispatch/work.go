@@ -47,6 +47,10 @@ func (d *Dispatcher) run(e *endpoint, j *job) {
 	d.underWay.Add(1)
 	defer d.underWay.Add(-1)
 	for j != nil {
+		if !d.store.Holds(j.delivery.Holder) {
+			j = d.forsake(e, j)
+			continue
+		}
 		t := e.target.Load()
 		r, slower := d.attempt(e, t, j)
 		if d.stopping.Load() {
@@ -67,6 +71,19 @@ func (d *Dispatcher) run(e *endpoint, j *job) {
 			d.start(e, e.spare(time.Now()))
 		}
 	}
+}
+
+// forsake forgets j and what else was queued under an incarnation that others have for
+// dead, and returns the job that may run in its place. Others may have them by now: sent
+// from here too they would only come twice. What nobody has is claimed again.
+func (d *Dispatcher) forsake(e *endpoint, j *job) (next *job) {
+	for _, gone := range append(e.forsake(d.store.Holds), j) {
+		d.release(e, gone)
+	}
+	next, at, _ := e.finish(nil, false, time.Now())
+	d.later(e, at)
+	d.Due(e.id, time.Now())
+	return next
 }
 
 // attempt tries once, unless the endpoint or the message says otherwise.

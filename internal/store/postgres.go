@@ -60,8 +60,9 @@ type postgres struct {
 	clock atomic.Pointer[clockReading] // of the last beat
 	// doubt says that a connection was lost while something was being held for
 	// this incarnation: it may hold deliveries that nobody has in memory.
-	doubt atomic.Bool
-	left  leftovers
+	doubt  atomic.Bool
+	former former
+	left   leftovers
 	// polls says that nodes tell each other through a table; else they listen, by sqlListen.
 	polls     atomic.Bool
 	sqlListen string

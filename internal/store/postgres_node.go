@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"sync"
 	"time"
 
 	"github.com/sigpost/sigpost/internal/hook"
@@ -54,6 +56,7 @@ func (s *Store) beginNode(ctx context.Context) (*hook.KeySequence, error) {
 	}
 	s.incarnation.Store(int64(incarnation))
 	s.pg.node.Store(int32(node))
+	s.pg.former.seen(time.Now())
 	return keys, nil
 }
 
@@ -120,22 +123,23 @@ func (s *Store) Beat(ctx context.Context) error {
 // beatAs is Beat with the name of the sessions that others end when this node is dead. A process
 // that has only opened the store says none: it may be a command that does not beat.
 func (s *Store) beatAs(ctx context.Context, session string) error {
-	doubt := s.pg.doubt.Load()
-	if !doubt {
+	now, dead := time.Now(), false
+	if !s.pg.doubt.Load() {
 		var nodes int32
-		now := time.Now()
 		row := s.write.QueryRowContext(ctx, s.pg.sqlBeat(), s.Incarnation(), ms(s.keyTime(now)), session, s.pg.node.Load())
 		err := s.pg.read(row, now, &nodes)
 		if err == nil {
 			s.pg.nodes.Store(nodes)
+			s.pg.former.seen(now)
 			return nil
 		}
 		if !errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("beat: %w", err)
 		}
+		dead = true
 	}
 	s.pg.doubt.Store(false)
-	if err := s.begetAgain(ctx); err != nil {
+	if err := s.begetAgain(ctx, dead); err != nil {
 		s.pg.doubt.Store(true) // the next beat tries again
 		return fmt.Errorf("begin another incarnation: %w", err)
 	}
@@ -143,9 +147,10 @@ func (s *Store) beatAs(ctx context.Context, session string) error {
 }
 
 // begetAgain begins another incarnation, under another number when this one's was
-// given to another node meanwhile. It runs as the writer, whose keys it may change.
-func (s *Store) begetAgain(ctx context.Context) error {
-	old := s.Incarnation()
+// given to another node meanwhile. It runs as the writer, whose keys it may change. dead
+// says that the database has the old one for dead.
+func (s *Store) begetAgain(ctx context.Context, dead bool) error {
+	old, begun := s.Incarnation(), time.Now()
 	var fresh hook.Key
 	node := int(s.pg.node.Load())
 	err := s.writer.exec(ctx, func(ctx context.Context, tx *sql.Conn) error {
@@ -184,10 +189,50 @@ func (s *Store) begetAgain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.pg.former.add(old, dead, s.pg.age, begun)
 	s.incarnation.Store(int64(fresh))
 	s.pg.node.Store(int32(node))
 	s.pg.log.Warn("new incarnation", "old", int64(old), "new", int64(fresh), "node", node)
 	return nil
+}
+
+// Holds says whether what this process has in memory under a holder is still its own: the
+// holder is this incarnation, or an earlier one that nobody has for dead yet.
+func (s *Store) Holds(holder hook.Key) bool {
+	return holder == s.Incarnation() || s.pg != nil && s.pg.former.alive(holder, time.Now())
+}
+
+// former are the earlier incarnations of a process, for as long as they count.
+type former struct {
+	mu   sync.Mutex
+	last time.Time              // when a beat of the present one began that came through
+	ends map[hook.Key]time.Time // when others have the earlier ones for dead
+}
+
+func (f *former) seen(at time.Time) {
+	f.mu.Lock()
+	f.last = at
+	f.mu.Unlock()
+}
+
+// add adds what was the present one. Its successor began at begun.
+func (f *former) add(old hook.Key, dead bool, age time.Duration, begun time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	maps.DeleteFunc(f.ends, func(_ hook.Key, end time.Time) bool { return !begun.Before(end) })
+	if !dead {
+		if f.ends == nil {
+			f.ends = map[hook.Key]time.Time{}
+		}
+		f.ends[old] = f.last.Add(age)
+	}
+	f.last = begun
+}
+
+func (f *former) alive(k hook.Key, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return now.Before(f.ends[k])
 }
 
 // Nodes is how many nodes shared the store at the last beat, this one among them.

@@ -332,3 +332,34 @@ func TestNodesCountThoseThatLive(t *testing.T) {
 	again()
 	count(a, 2, "after it lives again")
 }
+
+// What is in memory may be sent for as long as nobody else can have claimed it: after a
+// connection was lost the earlier incarnation lives on for a while, after others had it for
+// dead it does not.
+func TestAnEarlierIncarnationHoldsUntilItIsDead(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	a, _ := twoNodes(t)
+	first := a.Incarnation()
+	if err := a.Beat(ctx); err != nil {
+		t.Fatal(err)
+	}
+	a.pg.doubt.Store(true)
+	if err := a.Beat(ctx); err != nil {
+		t.Fatal(err)
+	}
+	second := a.Incarnation()
+	if second == first || !a.Holds(first) || !a.Holds(second) || a.Holds(0) {
+		t.Errorf("after doubt: another incarnation %v, holds the first %v, the second %v, nobody's %v", second != first, a.Holds(first), a.Holds(second), a.Holds(0))
+	}
+	if a.pg.former.alive(first, time.Now().Add(a.pg.age)) {
+		t.Error("the first is alive longer than others take it for alive")
+	}
+	silent(t, a, second, time.Hour)
+	if err := a.Beat(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if a.Incarnation() == second || a.Holds(second) || !a.Holds(first) {
+		t.Errorf("after silence: another incarnation %v, holds the second %v, the first %v", a.Incarnation() != second, a.Holds(second), a.Holds(first))
+	}
+}
