@@ -109,12 +109,13 @@ func (p *postgres) sqlSettled() string {
 }
 
 // sqlEndSessions ends what nodes that are dead have left under way, and gives their numbers and
-// how many sessions those were. Without pg_stat_activity of all nodes (see sqlSettled) it ends
+// how many sessions those were. Young sessions are of a node that is back and has not beaten yet:
+// when the database was away for long, that is every node. Without pg_stat_activity of all nodes (see sqlSettled) it ends
 // fewer, and what was cut off is waited for.
 func (p *postgres) sqlEndSessions() string {
 	return `SELECT coalesce(string_agg(DISTINCT CAST(n.id AS TEXT), ', '), ''), count(CASE WHEN pg_terminate_backend(a.pid) THEN 1 END)
 		FROM nodes n JOIN pg_stat_activity a ON a.application_name = n.session AND a.datname = current_database() AND a.usename = current_user
-		WHERE n.session <> '' AND n.incarnation <> 0 AND n.seen_at <= now() - ` + interval(p.age)
+		WHERE n.session <> '' AND n.incarnation <> 0 AND n.seen_at <= now() - ` + interval(p.age) + ` AND a.backend_start <= now() - ` + interval(p.young)
 }
 
 // sqlLockTimeout, and a number of milliseconds, bounds how long a session waits for a lock.

@@ -49,6 +49,7 @@ type postgres struct {
 	// sessions are everybody's.
 	session string
 	age     time.Duration // how long after its last beat an incarnation is alive
+	young   time.Duration // how long a session may be there before its node beats again
 	// bound is that of a statement, batch that of a batch of the writer, and lock that of its
 	// wait for a row that another node is writing: longer than any transaction that gets on
 	// takes, and one that the network has cut must not keep more from being
@@ -96,7 +97,7 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 	}
 	known := &translations{}
 	s := &Store{seal: o.Seal, pg: &postgres{
-		config: config, batches: openPool(batching, known, bound, 1), session: session, age: aliveFor, bound: bound, batch: min(bound, writeTime), lock: bound / 10, sqlListen: sqlListen, log: o.Log,
+		config: config, batches: openPool(batching, known, bound, 1), session: session, age: aliveFor, young: aliveFor / 2, bound: bound, batch: min(bound, writeTime), lock: bound / 10, sqlListen: sqlListen, log: o.Log,
 	}}
 	s.pg.polls.Store(o.Poll)
 	s.read, s.write = openPool(reading, known, bound, readers), openPool(config, known, bound, writers)

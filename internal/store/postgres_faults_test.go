@@ -275,6 +275,8 @@ func TestWhatADeadNodeLeftUnderWayIsEnded(t *testing.T) {
 	if got := take(t, b); len(got) != 0 {
 		t.Fatalf("a row that is locked was claimed: %+v", got)
 	}
+	alive(true, "a node that has just connected again, and will beat")
+	b.pg.young = 0
 	alive(false, "a node that is dead")
 	if err := again(func() error { // the end of a session is not waited for
 		if got := take(t, b); len(got) != 1 {
