@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -124,4 +126,17 @@ func TestPagesHoldWhileMessagesArrive(t *testing.T) {
 	}
 	close(stop)
 	writer.Wait()
+}
+
+func TestHealthSaysThatTheStoreDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	eventually(t, "the server listens", func() bool { return h.server.Addr() != "" })
+	control := h.server.Control()
+	h.stop()
+	w := httptest.NewRecorder()
+	control.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/health", nil))
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "the store does not answer") {
+		t.Errorf("without a store: %d %s", w.Code, w.Body)
+	}
 }

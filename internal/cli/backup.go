@@ -22,7 +22,11 @@ func (p *program) backupCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if cfg.DatabaseURL != "" {
+			shared, err := p.shared(cfg)
+			if err != nil {
+				return err
+			}
+			if shared != nil || cfg.DatabaseURL != "" {
 				return usage("the data is in PostgreSQL, which has backups of its own (pg_dump, or a base backup with its log); sigpost backup is for a data directory")
 			}
 			b, err := store.BackUp(c.Context(), cfg.Data, args[0])

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -101,7 +102,13 @@ func (p *program) locate(l *place) (*config.Config, *provider.Set, error) {
 // openStopped opens the data directory without listening. Without a
 // configuration it leaves sources and endpoints as they are.
 func (p *program) openStopped(ctx context.Context, l *place, cfg *config.Config, providers *provider.Set) (*client, error) {
-	if _, err := fileExists(filepath.Join(cfg.Data, "sigpost.db")); err != nil && cfg.DatabaseURL == "" {
+	shared, err := p.shared(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := fileExists(filepath.Join(cfg.Data, "sigpost.db")); shared != nil {
+		cfg = shared
+	} else if err != nil && cfg.DatabaseURL == "" {
 		return nil, fmt.Errorf("no server answers at %s and there is no data in %s; say where it is with --data or --config", cfg.ControlSocket, cfg.Data)
 	}
 	log, err := telemetry.NewLog(p.err, "text", "warn")
@@ -118,6 +125,20 @@ func (p *program) openStopped(ctx context.Context, l *place, cfg *config.Config,
 		return s.Close()
 	}
 	return &client{&http.Client{Transport: inProcess{s.Control()}}, end, l.org, true}, nil
+}
+
+// shared is the configuration of the environment, where that names a database and there is
+// neither a configuration nor data in the directory; else nil.
+func (p *program) shared(cfg *config.Config) (*config.Config, error) {
+	url, _ := p.env("SIGPOST_DATABASE_URL")
+	if _, err := fileExists(filepath.Join(cfg.Data, "sigpost.db")); err == nil || url == "" || cfg.DatabaseURL != "" {
+		return nil, nil
+	}
+	shared, _, err := server.Load(config.Options{Env: p.env, Environ: os.Environ(), Flags: map[string]string{"data": cfg.Data}})
+	if err != nil {
+		return nil, &exitError{ExitUsage, fmt.Errorf("the configuration has faults:\n%w", err)}
+	}
+	return shared, nil
 }
 
 // inProcess answers requests without a connection.

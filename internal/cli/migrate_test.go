@@ -100,6 +100,46 @@ func (d *stopped) opensAt(t *testing.T, url, id string) {
 	}
 }
 
+// A database that is named in the environment alone is found there, as serve finds it.
+func TestCommandsFindTheDatabaseOfTheEnvironment(t *testing.T) {
+	t.Parallel()
+	url, d, none := emptyDatabase(t), newStopped(t), t.TempDir()
+	id := d.keep("{\"a\":1}", false)
+	d.run("migrate", "sqlite-to-postgres", "--database-url", url).expect(t, ExitOK, "both sides are the same")
+	key, err := os.ReadFile(filepath.Join(d.dir, seal.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"SIGPOST_DATABASE_URL": url, "SIGPOST_MASTER_KEY": strings.TrimSpace(string(key))}
+	in := func(dir string, args ...string) ran {
+		return invocation{args: append(args, "--data", dir), env: env}.run(t)
+	}
+	in(none, "message", "show", id).expect(t, ExitOK, "{\"a\":1}")
+	in(none, "source", "list").expect(t, ExitOK, "veriff") // without a configuration nothing is taken for gone from it
+	in(none, "backup", filepath.Join(none, "b")).expect(t, ExitUsage, "pg_dump")
+	in(d.dir, "backup", filepath.Join(none, "b")).expect(t, ExitOK, "backed up") // the directory has data of its own
+	delete(env, "SIGPOST_MASTER_KEY")
+	in(none, "message", "list").expect(t, ExitInvalid, "master_key is missing")
+	sigpost(t, "message", "list", "--data", none).expect(t, ExitInvalid, "there is no data in "+none)
+
+	newStopped(t).run("migrate", "sqlite-to-postgres", "--database-url", url).expect(t, ExitInvalid, "the database is not empty: its secrets are sealed under another master key")
+}
+
+func TestTooManyConnectionsHaveAWayOut(t *testing.T) {
+	t.Parallel()
+	url, d := emptyDatabase(t), newStopped(t)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "CREATE ROLE few LOGIN CONNECTION LIMIT 0"); err != nil {
+		t.Fatal(err)
+	}
+	few := strings.Replace(url, "sigpost@", "few@", 1)
+	d.run("migrate", "sqlite-to-postgres", "--database-url", few).expect(t, ExitInvalid, "each node has up to 13 connections: raise max_connections")
+}
+
 func TestMoveSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	d := newStopped(t)

@@ -117,7 +117,9 @@ func CopyToPostgres(ctx context.Context, o CopyOptions) (checks []TableCheck, er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.from.closeFiles()) }()
-	if m.to, err = Open(ctx, Options{URL: o.URL, Log: o.Log, Seal: o.Seal, copying: true}); err != nil {
+	if m.to, err = Open(ctx, Options{URL: o.URL, Log: o.Log, Seal: o.Seal, copying: true}); errors.Is(err, errOtherKey) {
+		return nil, hook.Errorf(hook.CodeConflict, "the database is not empty: its secrets are sealed under another master key than those in %s; name another, or %s", o.Dir, beginAnew)
+	} else if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.to.Close()) }()

@@ -109,6 +109,12 @@ func pooled(err error) bool {
 	return ok && e.Code == codeProtocol && strings.Contains(e.Message, "startup parameter")
 }
 
+// tooMany says that there were too many connections already.
+func tooMany(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == codeTooMany
+}
+
 // noListen says that the engine has no LISTEN.
 func noListen(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
@@ -239,6 +245,7 @@ func (t *translator) glob() {
 // State codes of PostgreSQL (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 const (
 	codeProtocol      = "08P01"
+	codeTooMany       = "53300"
 	codeNoFeature     = "0A000"
 	codeSyntax        = "42601"
 	codeUnique        = "23505"

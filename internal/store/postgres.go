@@ -30,6 +30,8 @@ const (
 	// writes batches: readers are for lists, writers claim, beat and make partitions.
 	readers = 8
 	writers = 3
+	// nodeConnections is all that one node has: those, the writer's and the listener's.
+	nodeConnections = readers + writers + 2
 	// openLock is the advisory lock under which nodes open the store one after
 	// another: "sigpost" in ASCII.
 	openLock = 0x73_69_67_70_6f_73_74
@@ -112,6 +114,8 @@ func openPostgres(ctx context.Context, o Options) (*Store, error) {
 			wayOut = "it seems to be behind a pooler such as PgBouncer, through which nothing is copied: give the address of the database itself"
 		case pooled(err):
 			wayOut = "it seems to be behind a pooler such as PgBouncer: set database_notify: poll (docs/scaling.md)"
+		case tooMany(err):
+			wayOut = "each node has up to " + strconv.Itoa(nodeConnections) + " connections: raise max_connections, or the limit of this user or database"
 		}
 		return nil, hook.Errorf(hook.CodeUnavailable, "open database %s on %s: %w; %s", config.Database, config.Host, err, wayOut)
 	}
