@@ -56,10 +56,10 @@ func (a *API) taskData(t *hook.Task) Object {
 func registerTasks(a *API) {
 	const all, one = "/api/v1/background-task", "/api/v1/background-task/{task_id}"
 	register(a, operation{id: "background-task.list", method: http.MethodGet, path: all, summary: "List background tasks", access: accessOrgRead}, a.listTasks)
-	register(a, operation{id: "background-task.get", method: http.MethodGet, path: one, summary: "Read a background task", access: accessOrgRead}, a.readTask)
-	register(a, operation{id: "background-task.pause", method: http.MethodPost, path: one + "/pause", summary: "Pause a background task", access: accessOrg}, a.moveTask(hook.TaskPaused))
-	register(a, operation{id: "background-task.resume", method: http.MethodPost, path: one + "/resume", summary: "Let a paused background task go on", access: accessOrg}, a.moveTask(hook.TaskRunning))
-	register(a, operation{id: "background-task.cancel", method: http.MethodPost, path: one + "/cancel", summary: "Cancel a background task; what it has done stays done", access: accessOrg}, a.moveTask(hook.TaskCanceled))
+	register(a, operation{id: "background-task.get", method: http.MethodGet, path: one, summary: "Read a background task", access: accessRead}, a.readTask)
+	register(a, operation{id: "background-task.pause", method: http.MethodPost, path: one + "/pause", summary: "Pause a background task", access: accessResend}, a.moveTask(hook.TaskPaused))
+	register(a, operation{id: "background-task.resume", method: http.MethodPost, path: one + "/resume", summary: "Let a paused background task go on", access: accessResend}, a.moveTask(hook.TaskRunning))
+	register(a, operation{id: "background-task.cancel", method: http.MethodPost, path: one + "/cancel", summary: "Cancel a background task; what it has done stays done", access: accessResend}, a.moveTask(hook.TaskCanceled))
 }
 
 // TaskPath names a task in a path.
@@ -116,22 +116,37 @@ func (a *API) listTasks(ctx context.Context, in *struct {
 }
 
 func (a *API) readTask(ctx context.Context, in *struct{ TaskPath }) (*Body[BackgroundTaskOut], error) {
-	id, err := a.IDs.Key(hook.KindTask, in.TaskID)
-	if err != nil {
-		return nil, err
-	}
-	t, err := a.Store.Task(ctx, caller(ctx).Org, id)
+	t, err := a.task(ctx, in.TaskID)
 	return answerWith(http.StatusOK, a.backgroundTaskOut(t)), err
+}
+
+// task finds a task that the caller reaches: a portal those of its application's endpoints,
+// which it begins itself.
+func (a *API) task(ctx context.Context, id string) (hook.Task, error) {
+	k, err := a.IDs.Key(hook.KindTask, id)
+	if err != nil {
+		return hook.Task{}, err
+	}
+	c := caller(ctx)
+	t, err := a.Store.Task(ctx, c.Org, k)
+	if err != nil || c.App == 0 {
+		return t, err
+	}
+	var job hook.EndpointTask
+	if json.Unmarshal(t.Input, &job) != nil || job.Endpoint == 0 || job.App != c.App {
+		return hook.Task{}, hook.Errorf(hook.CodeNotFound, "there is no task %s", id)
+	}
+	return t, nil
 }
 
 // moveTask pauses tasks, lets them go on, or cancels them.
 func (a *API) moveTask(to hook.TaskStatus) func(context.Context, *struct{ TaskPath }) (*Body[BackgroundTaskOut], error) {
 	return func(ctx context.Context, in *struct{ TaskPath }) (*Body[BackgroundTaskOut], error) {
-		id, err := a.IDs.Key(hook.KindTask, in.TaskID)
+		t, err := a.task(ctx, in.TaskID)
 		if err != nil {
 			return nil, err
 		}
-		t, err := a.Store.MoveTask(ctx, caller(ctx).Org, id, to)
+		t, err = a.Store.MoveTask(ctx, caller(ctx).Org, t.ID, to)
 		if err != nil {
 			return nil, err
 		}

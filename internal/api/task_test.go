@@ -62,11 +62,41 @@ func TestTasksAreReachedByThoseWhoMay(t *testing.T) {
 		t.Errorf("another organization lists %v", got)
 	}
 	portal := h.as(jwtOf(t, "org_tests", app))
-	portal.must(http.StatusForbidden, "GET", path, nil)
+	portal.must(http.StatusNotFound, "GET", path, nil)
 	portal.must(http.StatusForbidden, "GET", "/api/v1/background-task", nil)
 	checkFaults(t, h, map[string]fault{
 		"status":   {"GET", "/api/v1/background-task?status=done", ``, 422, "query status"},
 		"task":     {"GET", "/api/v1/background-task?task=cleaning", ``, 422, "query task"},
 		"iterator": {"GET", "/api/v1/background-task?iterator=" + app, ``, 422, "query iterator"},
 	})
+}
+
+// TestPortalsSeeTheTasksThatTheyBegin: a customer who recovers his endpoint sees how far
+// it is, and nothing of the tasks of others.
+func TestPortalsSeeTheTasksThatTheyBegin(t *testing.T) {
+	t.Parallel()
+	r := newReplay(t, 3)
+	one := func(task map[string]any) string { return tasks + "/" + task["id"].(string) }
+	portal := r.as(r.portal(r.app, `{}`))
+	mine := one(portal.must(http.StatusAccepted, "POST", r.one+"/bulk-replay", since(`,"pace":1`)))
+	if got := portal.must(http.StatusOK, "GET", mine, nil); got["task"] != "endpoint.bulk-replay" {
+		t.Errorf("read: %v", got)
+	}
+	if got := portal.must(http.StatusOK, "POST", mine+"/pause", nil)["data"].(map[string]any)["state"]; got != "paused" {
+		t.Errorf("paused: %v", got)
+	}
+
+	reader := r.as(r.portal(r.app, `{"readOnly":true}`))
+	reader.must(http.StatusOK, "GET", mine, nil)
+	other := r.as(r.portal(r.harness.app("b"), `{}`))
+	whole := one(r.must(http.StatusAccepted, "PUT", "/api/v1/stats/usage/event-types", nil))
+	other.must(http.StatusNotFound, "GET", mine, nil)
+	portal.must(http.StatusNotFound, "GET", whole, nil)
+	for _, verb := range []string{"/resume", "/cancel"} {
+		reader.must(http.StatusForbidden, "POST", mine+verb, nil)
+		other.must(http.StatusNotFound, "POST", mine+verb, nil)
+		portal.must(http.StatusNotFound, "POST", whole+verb, nil)
+	}
+	portal.must(http.StatusOK, "POST", mine+"/resume", nil)
+	portal.must(http.StatusOK, "POST", mine+"/cancel", nil)
 }
