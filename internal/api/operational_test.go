@@ -114,6 +114,12 @@ func TestTheOrganizationIsToldOfItsEndpoints(t *testing.T) {
 	if told.Type != "endpoint.deleted" || fmt.Sprint(told.Data) != fmt.Sprint(want) || got.header.Get("webhook-signature") == "" {
 		t.Errorf("told %s", got.body)
 	}
+	// It is a message as others are, and says that it is none of a customer.
+	for _, query := range []string{"", "?text=mine"} {
+		if got := fieldOf(h.must(http.StatusOK, "GET", orgMessages+query, nil), "operational"); len(got) != 1 || got[0] != "true" {
+			t.Errorf("%q: operational %v", query, got)
+		}
+	}
 	// Of an endpoint of operational webhooks itself nobody is told: what comes next is the next one.
 	second := h.id(operational, map[string]any{"url": rec.URL + "/second"})
 	h.must(http.StatusNoContent, "DELETE", operational+"/"+second, nil)

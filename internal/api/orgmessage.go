@@ -16,6 +16,7 @@ type OrgMessageOut struct {
 	AppID           string     `json:"appId"`
 	SourceID        *string    `json:"sourceId,omitempty" doc:"The source that received it"`
 	Source          *string    `json:"source,omitempty" doc:"The source's name"`
+	Operational     bool       `json:"operational,omitempty" doc:"It was made for the endpoints of operational webhooks"`
 	Family          *string    `json:"family,omitempty" doc:"Event types of one family replace each other for a subject"`
 	Size            int        `json:"size" doc:"Of the payload, in bytes"`
 	LastDuplicateAt *time.Time `json:"lastDuplicateAt,omitempty"`
@@ -46,7 +47,7 @@ type MessageHeaderOut struct {
 // OrgDeliveryOut is a delivery with its endpoint and its attempts.
 type OrgDeliveryOut struct {
 	DeliveryOut
-	Endpoint string          `json:"endpoint" doc:"Its name in the configuration file, else its uid or its URL"`
+	Endpoint string          `json:"endpoint" doc:"Its name in the configuration file, else its description, its uid or its URL"`
 	URL      string          `json:"url" doc:"The endpoint's URL as it is now"`
 	Deleted  bool            `json:"deleted,omitempty" doc:"The endpoint is not there any more"`
 	Log      []OrgAttemptOut `json:"log" doc:"The attempts, the oldest first"`
@@ -159,17 +160,22 @@ func (a *API) orgMessages(ctx context.Context, app hook.Key, in *OrgMessageChoic
 	return a.Store.ListMessages(ctx, hook.MessageFilter{Org: caller(ctx).Org, App: app, Types: types, Range: r, Page: p})
 }
 
+// addressee is what a message was sent to: a source, which is zero for other applications.
+type addressee struct {
+	hook.Source
+	operational bool
+}
+
 // origins finds out what messages were sent to, each application once.
 type origins struct {
 	a      *API
 	caller *Caller
-	// known has the source of an application, which is zero for others; nil stands
-	// for an application that the caller does not reach, or that was deleted.
-	known map[hook.Key]*hook.Source
+	// known has nil for an application that the caller does not reach, or that was deleted.
+	known map[hook.Key]*addressee
 }
 
 func (a *API) origins(ctx context.Context) *origins {
-	return &origins{a, caller(ctx), map[hook.Key]*hook.Source{}}
+	return &origins{a, caller(ctx), map[hook.Key]*addressee{}}
 }
 
 // reached leaves out the messages of deleted applications, which are gone for the
@@ -188,7 +194,7 @@ func (o *origins) reached(ctx context.Context, rows []hook.Message) ([]hook.Mess
 	return kept, nil
 }
 
-func (o *origins) of(ctx context.Context, app hook.Key) (*hook.Source, error) {
+func (o *origins) of(ctx context.Context, app hook.Key) (*addressee, error) {
 	if x, ok := o.known[app]; ok {
 		return x, nil
 	}
@@ -200,9 +206,9 @@ func (o *origins) of(ctx context.Context, app hook.Key) (*hook.Source, error) {
 	if isNotFound(err) {
 		return nil, nil
 	}
-	x := hook.Source{}
+	x := addressee{operational: found.Kind == hook.AppOperational}
 	if err == nil && found.Kind == hook.AppOfSource {
-		x, err = o.a.Store.SourceByApp(ctx, o.caller.Org, app)
+		x.Source, err = o.a.Store.SourceByApp(ctx, o.caller.Org, app)
 	}
 	if err != nil && !isNotFound(err) {
 		return nil, err
@@ -211,10 +217,10 @@ func (o *origins) of(ctx context.Context, app hook.Key) (*hook.Source, error) {
 	return &x, nil
 }
 
-// orgMessageOut shows a message; x is the source that received it, or zero.
-func (a *API) orgMessageOut(m *hook.Message, x *hook.Source, deliveries []hook.Delivery, body bool) OrgMessageOut {
+// orgMessageOut shows a message that was sent to x.
+func (a *API) orgMessageOut(m *hook.Message, x *addressee, deliveries []hook.Delivery, body bool) OrgMessageOut {
 	out := OrgMessageOut{
-		MessageOut: a.messageOut(m, body), AppID: a.IDs.Public(hook.KindApplication, m.App), Family: pointer(m.Family), Size: m.Size, State: stateOf(deliveries),
+		MessageOut: a.messageOut(m, body), AppID: a.IDs.Public(hook.KindApplication, m.App), Operational: x.operational, Family: pointer(m.Family), Size: m.Size, State: stateOf(deliveries),
 	}
 	if x.ID != 0 {
 		out.SourceID, out.Source = pointer(a.IDs.Public(hook.KindSource, x.ID)), pointer(x.Name)
@@ -319,8 +325,10 @@ func (a *API) orgDeliveryOut(ctx context.Context, m *hook.Message, d *hook.Deliv
 
 // endpointLabel is what people call an endpoint.
 func endpointLabel(e *hook.Endpoint) string {
-	if e.Name == "" && e.UID != "" {
-		return e.UID
+	for _, name := range []string{e.Name, e.Description, e.UID} {
+		if name != "" {
+			return name
+		}
 	}
 	return e.Label()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,10 @@ func TestAMessageIsShownWithEveryAttempt(t *testing.T) {
 	got := h.must(http.StatusOK, "GET", one, nil)
 	if got["id"] != msg || got["state"] != "pending" || got["appId"] != app || fmt.Sprint(got["payload"]) != "map[b:1]" || fmt.Sprint(got["headers"]) != "[map[name:Content-Type value:application/json]]" {
 		t.Errorf("%v", got)
+	}
+	h.must(http.StatusOK, "PATCH", "/api/v1/app/"+app+"/endpoint/"+first, `{"description":"Ledger","uid":"ledger"}`)
+	if got := fieldOf(map[string]any{"data": h.must(http.StatusOK, "GET", one, nil)["deliveries"]}, "endpoint"); !slices.Contains(got, "Ledger") {
+		t.Errorf("the endpoints are called %v", got)
 	}
 	for _, x := range got["deliveries"].([]any) {
 		d := x.(map[string]any)

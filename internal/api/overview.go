@@ -252,7 +252,7 @@ func (a *API) trouble(ctx context.Context, org hook.Key, h *hook.Health) (Troubl
 		return TroubleOut{}, err
 	}
 	out := TroubleOut{
-		EndpointID: a.IDs.Public(hook.KindEndpoint, e.ID), Name: e.Label(), URL: e.URL, State: e.State.String(), Reason: e.Reason,
+		EndpointID: a.IDs.Public(hook.KindEndpoint, e.ID), Name: endpointLabel(&e), URL: e.URL, State: e.State.String(), Reason: e.Reason,
 		FailingSince: when(h.FailingSince), Failures: h.Failures,
 	}
 	if e.OfSource {

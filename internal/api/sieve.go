@@ -16,7 +16,7 @@ type MessageSieveIn struct {
 	Endpoint string `query:"endpoint" maxLength:"64" pattern:"^[a-zA-Z0-9_]*$" doc:"Only those that went to this endpoint: its id"`
 	State    string `query:"state" enum:"delivered,pending,failed,canceled,held,unmatched" doc:"Only those in this state"`
 	Subject  string `query:"subject" maxLength:"600" doc:"Only those about this subject: its kind, a colon and its id"`
-	Text     string `query:"text" minLength:"2" maxLength:"256" doc:"Only those whose payload holds exactly this"`
+	Text     string `query:"text" minLength:"2" maxLength:"256" doc:"Only those whose payload holds exactly this, or whose id or eventId it is"`
 }
 
 func (in *MessageSieveIn) empty() bool { return *in == MessageSieveIn{} }
@@ -37,6 +37,7 @@ type sieve struct {
 	org, app hook.Key
 	endpoint hook.Key
 	subject  hook.Subject
+	message  hook.Key // when the text is the id of one
 	from     *origins
 	begun    time.Time
 	scanned  int
@@ -75,11 +76,21 @@ func (a *API) newSieve(ctx context.Context, in *MessageSieveIn, choice *OrgMessa
 		}
 		s.subject = hook.Subject{Kind: kind, ID: id}
 	}
+	if k, err := a.IDs.Key(hook.KindMessage, in.Text); err == nil {
+		s.message = k
+	}
 	return s, nil
 }
 
 // read reads messages by the index that leaves the fewest.
 func (s *sieve) read(ctx context.Context, choice *OrgMessageChoiceIn, p hook.Page) ([]hook.Message, hook.Key, error) {
+	if s.message != 0 {
+		m, err := s.a.Store.OrgMessage(ctx, s.org, s.message)
+		if isNotFound(err) {
+			return nil, 0, nil
+		}
+		return []hook.Message{m}, 0, err
+	}
 	if s.subject.Kind != "" {
 		return s.a.Store.ListBySubject(ctx, s.org, s.subject.Kind, s.subject.ID, p)
 	}
@@ -149,7 +160,7 @@ func (s *sieve) keeps(ctx context.Context, m *hook.Message) (x sifted, ok bool, 
 		s.in.State != "" && stateOf(deliveries) != s.in.State:
 		return x, false, nil
 	}
-	if s.in.Text != "" {
+	if s.in.Text != "" && s.in.Text != m.Event.ID && s.message == 0 {
 		whole, err := s.a.Store.OrgMessage(ctx, s.org, m.ID)
 		if isNotFound(err) {
 			return x, false, nil

@@ -16,7 +16,7 @@ func TestMessagesAreSiftedByWhatNoIndexKnows(t *testing.T) {
 	good, _ := h.subscribe(shop, map[string]any{"url": ok.URL, "eventTypes": []string{"a.one", "a.two"}})
 	bad, _ := h.subscribe(shop, map[string]any{"url": gone.URL, "eventTypes": []string{"a.two"}})
 	send := func(app, kind, payload, subject string) string {
-		return h.message(app, fmt.Sprintf(`{"eventType":%q,"payload":%s,"subjects":[{"kind":"user","id":%q}]}`, kind, payload, subject))
+		return h.message(app, fmt.Sprintf(`{"eventType":%q,"eventId":%q,"payload":%s,"subjects":[{"kind":"user","id":%q}]}`, kind, kind+"-of-"+app, payload, subject))
 	}
 	one := send(shop, "a.one", `{"needle":"Grün 1"}`, "u:1")
 	two := send(shop, "a.two", `{"x":"needle"}`, "u:1")
@@ -36,6 +36,10 @@ func TestMessagesAreSiftedByWhatNoIndexKnows(t *testing.T) {
 		"subject=user:u:1&event_types=a.two&endpoint=" + bad: {two}, "subject=user:u:1&state=delivered": {one},
 		"subject=user:u:1&app_id=" + books: {}, "text=needle&before=2001-01-01T00:00:00Z": {}, "text=needle&after=2001-01-01T00:00:00Z": {two, one},
 		"subject=user:u:1&before=2001-01-01T00:00:00Z": {},
+		"text=" + one:                               {one},
+		"text=" + one + "&app_id=" + books:          {},
+		"text=" + one + "&state=unmatched":          {},
+		"text=" + url.QueryEscape("a.two-of-"+shop): {two},
 	} {
 		if got := list(query); strings.Join(got, " ") != strings.Join(want, " ") {
 			t.Errorf("%s: %v, %v is right", query, got, want)
@@ -49,7 +53,7 @@ func TestMessagesAreSiftedByWhatNoIndexKnows(t *testing.T) {
 		"a letter is too little text": {"GET", orgMessages + "?text=a", ``, 422, "query text"},
 	})
 	other := h.as(jwtOf(t, "org_others", ""))
-	for _, query := range []string{"text=needle", "subject=user:u:1", "state=delivered"} {
+	for _, query := range []string{"text=needle", "text=" + one, "subject=user:u:1", "state=delivered"} {
 		if got := other.must(http.StatusOK, "GET", orgMessages+"?"+query, nil)["data"].([]any); len(got) != 0 {
 			t.Errorf("%s shows another organization %v", query, got)
 		}
