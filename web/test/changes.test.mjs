@@ -77,6 +77,31 @@ test("an endpoint of an application: settings, headers, secret, pause and resume
   assert.equal((await get(path)).state, "enabled");
 });
 
+test("headers that are not shown stay when others change; the signature goes back to the usual one", async () => {
+  const path = `/api/v1/app/${world.app}/endpoint`;
+  const { id } = await server.api("POST", path, { url: `${world.good.url}/kept`, description: "Kept", headers: { Authorization: "Bearer secret", "X-Old": "1" }, signature: { scheme: "stripe" } });
+  await show(`/apps/${world.app}/endpoints/${id}?tab=security`, "Kept");
+  await press("Remove header X-Old");
+  await press("Add a header");
+  await page.getByLabel("Header name").last().fill("X-New");
+  await page.getByLabel("Header value").last().fill("2");
+  await press("Save headers");
+  await noted("Headers saved");
+  assert.deepEqual(await get(`${path}/${id}/headers`), { headers: { "X-New": "2" }, sensitive: ["Authorization"] });
+  await press("Remove header Authorization");
+  await press("Save headers");
+  await noted("Headers saved");
+  assert.deepEqual((await get(`${path}/${id}/headers`)).sensitive, []);
+
+  await page.getByRole("link", { name: "Settings" }).last().click();
+  assert.equal(await page.getByLabel("Sign as").inputValue(), "stripe");
+  await page.getByLabel("Sign as").fill("");
+  await press("Save");
+  await noted("Saved");
+  assert.notEqual((await get(`${path}/${id}`)).signature?.scheme, "stripe");
+  await server.api("DELETE", `${path}/${id}`);
+});
+
 test("an endpoint of a source keeps what a change does not name", async () => {
   const path = `/ingest/api/v1/source/${world.source}/endpoint/${world.endpoint}`;
   await show(`/sources/${world.source}/endpoints/${world.endpoint}?tab=settings`, "Onboarding");
@@ -214,6 +239,23 @@ test("applications, messages, event types", async () => {
   await dialog().getByRole("button", { name: "Create" }).click();
   await page.locator("h1", { hasText: "user.signup" }).waitFor();
   await page.getByRole("region", { name: "Example 1" }).getByText("ada@example.com").waitFor();
+});
+
+test("messages are found by their id, and say whose they are", async () => {
+  await show(`/messages?q=${world.message}`, "Messages");
+  await page.locator("[data-at]").filter({ hasText: "veriff.decision.approved" }).waitFor();
+  assert.equal(await page.locator("[data-at]").count(), 1);
+  const late = await server.api("POST", "/api/v1/app", { name: "Late Ltd" });
+  await server.api("POST", `/api/v1/app/${late.id}/msg`, { eventType: "order.paid", eventId: "order-late", payload: {} });
+  const { id } = await server.api("POST", `/api/v1/app/${late.id}/endpoint`, { url: `${world.good.url}/late` });
+  await server.api("PATCH", `/api/v1/app/${late.id}/endpoint/${id}`, { disabled: true });
+  await page.locator("[data-search]").fill("order-late");
+  await page.locator("[data-at]").filter({ hasText: "Late Ltd" }).waitFor(); // made after the names were read
+  await until("it is told", async () => (await get("/api/v1/msg?event_types=endpoint.disabled")).data.length > 0);
+  await show("/messages?type=endpoint.disabled", "Messages");
+  await page.locator("[data-at='0']").filter({ hasText: "Operational webhooks" }).getByRole("link").click();
+  assert.equal(await page.locator("main dd a", { hasText: "Operational webhooks" }).getAttribute("href"), "#/operational");
+  await server.api("DELETE", `/api/v1/app/${late.id}`);
 });
 
 test("keys, people, operational webhooks, settings", async () => {

@@ -124,13 +124,39 @@ test("the palette finds screens, sources, applications and ids", async () => {
   assert.equal(await hash(), "#/subjects/end_user/abc");
 });
 
-test("a dialog keeps the focus and gives it back nothing behind it", async () => {
+test("a dialog keeps the focus and gives it back to whom it had it from", async () => {
+  const dialog = page.getByRole("dialog");
+  const focused = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label") || document.activeElement?.textContent?.trim());
   await page.goto(`${server.url}/#/apps?new=1`);
-  await page.getByRole("dialog").waitFor();
+  await dialog.waitFor();
   assert.equal(await page.evaluate(() => document.activeElement?.closest("dialog") !== null), true);
   await page.keyboard.press("Escape");
-  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await dialog.waitFor({ state: "detached" });
   assert.equal(await hash(), "#/apps");
+
+  await page.getByRole("button", { name: "New application" }).press("Enter");
+  await dialog.waitFor();
+  // The palette over it gives it back to the field, which keeps what was typed.
+  await page.getByLabel("Name").fill("Half");
+  await page.keyboard.press("Control+k");
+  await palette().waitFor();
+  await page.keyboard.press("Escape");
+  await palette().waitFor({ state: "detached" });
+  await page.keyboard.type(" written");
+  assert.equal(await page.getByLabel("Name").inputValue(), "Half written");
+  await page.mouse.click(5, 5); // beside it
+  assert.equal(await dialog.count(), 1, "a press beside the dialog loses what was typed");
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "detached" });
+  assert.equal(await focused(), "New application");
+
+  await page.goto(`${server.url}/#/apps/${world.app}`);
+  await page.getByRole("button", { name: "More" }).press("Enter");
+  await page.getByRole("menuitem", { name: "Change" }).press("Enter");
+  await dialog.waitFor();
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "detached" });
+  assert.equal(await focused(), "More");
 });
 
 test("what a filter says stands in the address, and comes back with it", async () => {

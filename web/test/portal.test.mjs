@@ -140,6 +140,23 @@ test("a customer helps himself: an endpoint, its secret, a resend", async () => 
   await until("the receiver got it again", () => world.bad.got.length > had);
 });
 
+test("a customer sends his endpoint again what it had", async () => {
+  const had = world.good.got.length;
+  const page = await open(await access(world.app, { capabilities: ["ViewBase", "CreateAttempts"] }));
+  await page.evaluate((id) => (location.hash = `#/endpoints/${id}?tab=recovery&way=bulk-replay`), world.orders);
+  await page.getByLabel(/Pace/).fill("1");
+  await page.getByRole("button", { name: "Count first" }).click();
+  await page.getByRole("button", { name: "Send 6 messages" }).click();
+  const task = page.getByLabel("Task under way");
+  await task.getByRole("button", { name: "Pause" }).click();
+  await task.getByRole("button", { name: "Resume" }).click();
+  await task.getByText(/[1-6] messages? sent/).waitFor();
+  await task.getByRole("button", { name: "Cancel" }).click();
+  await page.getByRole("button", { name: "Cancel the task" }).click();
+  await task.getByText("Canceled").waitFor();
+  await until("some came again", () => world.good.got.length > had);
+});
+
 test("a site that is not allowed cannot frame it", async (t) => {
   const link = await access(world.app);
   const site = createServer((_, res) => res.setHeader("content-type", "text/html").end(`<iframe src="${link.url}"></iframe>`));

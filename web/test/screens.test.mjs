@@ -82,6 +82,10 @@ for (const width of [1440, 390]) {
           // What may be scrolled in its own box may be wide; the page may not.
           const wide = await page.evaluate(() => document.querySelector("[data-scroller]").scrollWidth - document.querySelector("[data-scroller]").clientWidth);
           assert.equal(wide, 0, "the screen is wider than the window");
+        if (width === 1440) {
+          await page.evaluate(() => document.querySelectorAll("dialog details").forEach((d) => (d.open = true)));
+          assert.deepEqual(await page.locator(".field > label").evaluateAll((all) => all.filter((l) => l.checkVisibility() && l.offsetHeight > 28).map((l) => l.innerText)), [], "labels of two lines");
+        }
         });
       }
       await page.context().close();

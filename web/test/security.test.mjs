@@ -71,11 +71,33 @@ test("who may only read is told so, and offered no form that can only fail", asy
     await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
     assert.equal(await page.locator(form).count(), 0, at);
   }
+  await page.goto(`${server.url}/#/operational/${world.operational}`);
+  await page.getByText("You may not see it.").waitFor();
+  assert.equal(await page.getByRole("button", { name: /signing secret/ }).count(), 0);
   for (const at of ["/people", "/keys", "/audit"]) {
     await page.goto(`${server.url}/#${at}`);
     await page.getByText("You may not see this").waitFor();
-    for (const empty of ["Nobody but API keys yet", "No key yet", "Nothing was changed yet", "Add a person", "New key"]) assert.equal(await page.getByText(empty).count(), 0, `${at}: ${empty}`);
+    for (const empty of ["Export", "Nobody but API keys yet", "No key yet", "Nothing was changed yet", "Add a person", "New key"]) assert.equal(await page.getByText(empty).count(), 0, `${at}: ${empty}`);
   }
+});
+
+test("a link is asked about also when somebody is signed in", async () => {
+  const page = await openPage(browser);
+  await signIn(page, server);
+  const [used, good] = [await link("old-hand"), await link("new-hand")];
+  await fetch(`${server.url}/api/v1/auth/session/link`, { method: "POST", headers: { "content-type": "application/json", origin: server.url }, body: JSON.stringify({ token: used.split("token=")[1] }) });
+  await page.goto(used);
+  await page.getByText(/is signed in here now/).waitFor();
+  await page.getByRole("button", { name: "Continue" }).click();
+  await page.getByRole("alert").waitFor();
+  await page.getByRole("link", { name: "Stay signed in as you are" }).click();
+  await page.locator("h1", { hasText: "Overview" }).waitFor();
+  await page.goto(good);
+  await page.getByRole("button", { name: "Continue" }).click();
+  await page.getByRole("heading", { name: "Choose a password" }).waitFor();
+  await page.reload(); // the key of before is forgotten
+  await page.locator("dd", { hasText: "new-hand" }).waitFor();
+  assert.deepEqual(page.errors, []);
 });
 
 test("a session that ended asks to sign in again, where one was", async () => {

@@ -3356,7 +3356,7 @@ export interface components {
             attempts: number;
             /** @description The endpoint is not there any more */
             deleted?: boolean;
-            /** @description Its name in the configuration file, else its uid or its URL */
+            /** @description Its name in the configuration file, else its description, its uid or its URL */
             endpoint: string;
             endpointId: string;
             id: string;
@@ -3422,6 +3422,8 @@ export interface components {
              * @description When it happened by the provider's clock
              */
             occurredAt?: string;
+            /** @description It was made for the endpoints of operational webhooks */
+            operational?: boolean;
             payload: {
                 [key: string]: unknown;
             };
@@ -3492,6 +3494,8 @@ export interface components {
              * @description When it happened by the provider's clock
              */
             occurredAt?: string;
+            /** @description It was made for the endpoints of operational webhooks */
+            operational?: boolean;
             payload: {
                 [key: string]: unknown;
             };
@@ -11984,7 +11988,7 @@ export interface operations {
                 state?: "delivered" | "pending" | "failed" | "canceled" | "held" | "unmatched";
                 /** @description Only those about this subject: its kind, a colon and its id */
                 subject?: string;
-                /** @description Only those whose payload holds exactly this */
+                /** @description Only those whose payload holds exactly this, or whose id or eventId it is */
                 text?: string;
             };
             header?: never;

@@ -82,8 +82,15 @@ class Session {
   }
 
   async useLink(token: string) {
-    useToken("");
-    await send("POST", "/api/v1/auth/session/link", { token });
+    useToken(""); // with one there are no cookies
+    try {
+      await send("POST", "/api/v1/auth/session/link", { token });
+    } catch (e) {
+      useToken(sessionStorage.getItem(slot) ?? ""); // who is signed in stays so
+      throw e;
+    }
+    sessionStorage.removeItem(slot);
+    live.close();
     await this.ask();
   }
 

@@ -67,6 +67,8 @@ export function fieldsOf(f: Form, owner: Owner, was?: Endpoint): Record<string, 
   }
   if (f.policy.trim()) out.policy = f.policy.trim();
   else if (was?.policy) out.policy = null;
-  if (f.scheme.trim() && f.scheme.trim() !== was?.signature?.scheme) out.signature = { scheme: f.scheme.trim() };
+  // Left out it stays as it is, so who clears it names the usual one.
+  const scheme = f.scheme.trim() || (was?.signature ? "standard-webhooks" : "");
+  if (scheme && scheme !== was?.signature?.scheme) out.signature = { scheme };
   return out;
 }
