@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { openPage, signIn, startBrowser } from "./browser.mjs";
-import { startServer, until } from "./server.mjs";
-import { furnish } from "./world.mjs";
+import { postVeriff, startServer, until, veriffSample } from "./server.mjs";
+import { furnish, secret } from "./world.mjs";
 
 let server, world, browser, page;
 before(async () => {
@@ -239,6 +239,31 @@ test("applications, messages, event types", async () => {
   await dialog().getByRole("button", { name: "Create" }).click();
   await page.locator("h1", { hasText: "user.signup" }).waitFor();
   await page.getByRole("region", { name: "Example 1" }).getByText("ada@example.com").waitFor();
+});
+
+test("what others change is seen, and the sessions of a person stand side by side", async () => {
+  const path = `/api/v1/app/${world.app}/endpoint/${world.orders}`;
+  await page.goto(`${server.url}/#/apps/${world.app}/endpoints/${world.orders}`);
+  await page.getByRole("button", { name: "Pause" }).waitFor();
+  await server.api("PATCH", path, { paused: true });
+  await page.getByRole("button", { name: "Resume" }).waitFor(); // without a reload
+  await server.api("PATCH", path, { paused: false });
+  await page.getByRole("button", { name: "More" }).press("Enter");
+  await page.keyboard.press("Shift+Tab");
+  await page.keyboard.press("Shift+Tab");
+  assert.equal(await page.getByRole("menu").count(), 0, "the menu stays open behind who left it");
+
+  const sample = JSON.parse(await veriffSample("veriff.decision.approved.json"));
+  const person = sample.verification.endUserId;
+  const { id, ingestUrl } = await server.api("POST", "/ingest/api/v1/source", { name: "sessions", provider: "veriff", secrets: [secret] });
+  await show(`/subjects/end_user/${person}`, person);
+  assert.equal(await page.locator(".sessions section").count(), 0);
+  Object.assign(sample.verification, { id: "1b6f2f9e-53a1-4c52-9d5e-2f6a1c7d8e91", attemptId: "8c1d94b2-8e0f-4a37-b6d1-93f5a20c4e19", code: 9102, status: "declined" });
+  assert.equal((await postVeriff(ingestUrl, secret, JSON.stringify(sample))).status, 200);
+  await page.getByRole("region", { name: "session 1b6f2f9e-53a1-4c52-9d5e-2f6a1c7d8e91" }).getByText("veriff.decision.declined").waitFor(); // live
+  const tops = await page.locator(".sessions section").evaluateAll((all) => all.map((s) => s.getBoundingClientRect().top));
+  assert.ok(tops.length === 2 && tops[0] === tops[1], String(tops));
+  await server.api("DELETE", `/ingest/api/v1/source/${id}`);
 });
 
 test("messages are found by their id, and say whose they are", async () => {
