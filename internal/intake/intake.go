@@ -121,7 +121,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", http.MethodPost)
 		a = answer{status: http.StatusMethodNotAllowed, outcome: BadMethod, detail: "webhooks are sent with POST"}
 	case !allowed(source.AllowIPs, h.Remote(r)):
-		a = answer{status: http.StatusForbidden, outcome: BadAddress, detail: "this address may not send to this source"}
+		a = h.turnAway(r, source, start)
 	default:
 		a, event, size = h.receive(w, r, source, start)
 	}
@@ -196,6 +196,7 @@ const (
 	ReasonTimestamp  = "timestamp"
 	ReasonAuthClient = "auth_client"
 	ReasonFlow       = "flow_id"
+	ReasonAddress    = "address"
 )
 
 func reasonOf(err error) string {

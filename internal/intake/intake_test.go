@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -289,6 +290,65 @@ func TestRemoteTrustsOnlyKnownProxies(t *testing.T) {
 	}
 }
 
+// Who forgot an address of the provider sees which; the body of a stranger is not read.
+func TestWhatComesFromAnotherAddressIsKeptWithoutItsBody(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, func(s *Source) { s.AllowIPs = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")} })
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go d.Run(ctx)
+	r := signed(t, `{"a":1}`, nil)
+	unread := &unreadBody{}
+	r.Body = unread
+	if w := d.serve(r); w.Code != 403 || unread.read.Load() {
+		t.Fatalf("answered %d, the body was read: %v", w.Code, unread.read.Load())
+	}
+	kept := d.firstRejected(t)
+	if kept.Reason != ReasonAddress || kept.Remote != "192.0.2.1" || kept.Size != 7 || len(kept.Body) != 0 || kept.Quarantined {
+		t.Fatalf("kept: %+v", kept)
+	}
+	explained := func(want string) {
+		t.Helper()
+		why, err := d.Explain(kept)
+		if err != nil || why.Valid || len(why.Findings) != 1 || !strings.Contains(why.Findings[0].Message, want) {
+			t.Errorf("explained: %+v, %v; %q is right", why, err, want)
+		}
+	}
+	explained("192.0.2.1 is not among the addresses")
+	source := *d.sourceByKey(5)
+	source.AllowIPs = nil
+	d.SetSources([]*Source{&source})
+	explained("and is now")
+	if _, err := d.Readmit(ctx, kept); hook.CodeOf(err) != hook.CodeInvalid || !strings.Contains(err.Error(), "its body was not read") {
+		t.Errorf("let in: %v", err)
+	}
+}
+
+// unreadBody notes when somebody reads it.
+type unreadBody struct{ read atomic.Bool }
+
+func (b *unreadBody) Read([]byte) (int, error) {
+	b.read.Store(true)
+	return 0, io.EOF
+}
+
+func (b *unreadBody) Close() error { return nil }
+
+// firstRejected waits for the first request that is kept.
+func (d *door) firstRejected(t *testing.T) *hook.Rejected {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+		d.mu.Lock()
+		list := d.rejected
+		d.mu.Unlock()
+		if len(list) > 0 {
+			return list[0]
+		}
+	}
+	t.Fatal("no rejected request is kept")
+	return nil
+}
+
 func TestARejectedRequestIsKeptExplainedAndReadmittedOnceMended(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t, nil)
@@ -306,15 +366,8 @@ func TestARejectedRequestIsKeptExplainedAndReadmittedOnceMended(t *testing.T) {
 	if w := d.serve(signed(t, "{\"a\":1}", nil)); w.Code != 401 {
 		t.Fatalf("answered %d", w.Code)
 	}
-	var r *hook.Rejected
-	for deadline := time.Now().Add(5 * time.Second); r == nil && time.Now().Before(deadline); {
-		d.mu.Lock()
-		if len(d.rejected) > 0 {
-			r = d.rejected[0]
-		}
-		d.mu.Unlock()
-	}
-	if r == nil || r.Reason != ReasonMismatch || string(r.Body) != "{\"a\":1}" || r.URL != "/in/veriff-prod" {
+	r := d.firstRejected(t)
+	if r.Reason != ReasonMismatch || string(r.Body) != "{\"a\":1}" || r.URL != "/in/veriff-prod" {
 		t.Fatalf("kept: %+v", r)
 	}
 	if _, err := d.Readmit(ctx, r); hook.CodeOf(err) != hook.CodeInvalid {

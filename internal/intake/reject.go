@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -41,21 +42,44 @@ func (s *sampler) take(now time.Time) bool {
 // reject answers a request that did not verify. A source in quarantine keeps it
 // before it answers 200; others keep it when there is time.
 func (h *Handler) reject(r *http.Request, s *Source, body []byte, reason string, now time.Time) answer {
-	rej := &hook.Rejected{
-		Org: s.Org, Source: s.ID, Reason: reason, ReceivedAt: now.Truncate(time.Millisecond), Remote: h.Remote(r).String(),
-		Method: r.Method, URL: r.URL.RequestURI(), Headers: s.headers.kept(r.Header), Body: body, Size: len(body), Quarantined: s.Quarantine,
-	}
 	if s.Quarantine {
+		rej := h.rejected(r, s, reason, now)
+		rej.Body, rej.Size, rej.Quarantined = body, len(body), true
 		return h.quarantine(r.Context(), rej)
 	}
 	if s.sampler.take(now) {
-		rej.Body = slices.Clone(body[:min(len(body), keptBody)]) // the rest must not wait in memory
-		select {
-		case h.rejects <- rej:
-		default: // best effort: the answer does not wait
-		}
+		rej := h.rejected(r, s, reason, now)
+		rej.Body, rej.Size = slices.Clone(body[:min(len(body), keptBody)]), len(body) // the rest must not wait in memory
+		h.note(rej)
 	}
 	return answer{status: http.StatusUnauthorized, outcome: BadSignature, detail: "invalid signature", reason: reason}
+}
+
+// turnAway answers a request from an address that may not send to its source. It is kept so that whoever forgot
+// an address sees what is missing, but its body is not even read.
+func (h *Handler) turnAway(r *http.Request, s *Source, now time.Time) answer {
+	if s.sampler.take(now) {
+		rej := h.rejected(r, s, ReasonAddress, now)
+		rej.Size = int(max(r.ContentLength, 0))
+		h.note(rej)
+	}
+	return answer{status: http.StatusForbidden, outcome: BadAddress, detail: "this address may not send to this source", reason: ReasonAddress}
+}
+
+// rejected is a request without its body, as it is kept.
+func (h *Handler) rejected(r *http.Request, s *Source, reason string, now time.Time) *hook.Rejected {
+	return &hook.Rejected{
+		Org: s.Org, Source: s.ID, Reason: reason, ReceivedAt: now.Truncate(time.Millisecond), Remote: h.Remote(r).String(),
+		Method: r.Method, URL: r.URL.RequestURI(), Headers: s.headers.kept(r.Header),
+	}
+}
+
+// note has a rejected request kept when there is time: the answer does not wait.
+func (h *Handler) note(rej *hook.Rejected) {
+	select {
+	case h.rejects <- rej:
+	default:
+	}
 }
 
 func (h *Handler) quarantine(ctx context.Context, rej *hook.Rejected) answer {
@@ -99,10 +123,25 @@ func (h *Handler) Explain(r *hook.Rejected) (signature.Explanation, error) {
 	if s == nil {
 		return signature.Explanation{}, hook.Errorf(hook.CodeNotFound, "the source of this request is not in the configuration at hand; when the server is stopped, give it with --config")
 	}
+	if r.Reason == ReasonAddress {
+		return s.explainAddress(r), nil
+	}
 	if s.Explain == nil {
 		return signature.Explanation{Valid: true}, nil
 	}
 	return s.Explain(s.request(r), r.ReceivedAt), nil
+}
+
+// explainAddress says why a request was turned away: by the list as it is now.
+func (s *Source) explainAddress(r *hook.Rejected) signature.Explanation {
+	f := signature.Finding{
+		Code: ReasonAddress, Message: r.Remote + " is not among the addresses that may send to this source",
+		Fix: "if it is the provider's, add it to the source's allowed addresses (allow_ips), and have the webhook sent again; if it is a proxy of your own, name that in trusted_proxies",
+	}
+	if at, err := netip.ParseAddr(r.Remote); err == nil && allowed(s.AllowIPs, at) {
+		f.Message, f.Fix = r.Remote+" was not among the addresses that may send to this source, and is now", "have the webhook sent again: its body was not read"
+	}
+	return signature.Explanation{Findings: []signature.Finding{f}}
 }
 
 // Readmit verifies a rejected request again, at the time when it came, and
@@ -115,6 +154,8 @@ func (h *Handler) Readmit(ctx context.Context, r *hook.Rejected) (hook.Receipt, 
 		return hook.Receipt{}, hook.Errorf(hook.CodeNotFound, "the source of this request is not in the configuration at hand; when the server is stopped, give it with --config")
 	case r.Accepted != 0:
 		return hook.Receipt{Message: r.Accepted, Duplicate: true}, nil
+	case r.Reason == ReasonAddress:
+		return hook.Receipt{}, hook.Errorf(hook.CodeInvalid, "it came from an address that may not send to its source, so its body was not read; ask the provider to send it again")
 	case !r.Whole():
 		return hook.Receipt{}, hook.Errorf(hook.CodeInvalid, "only the first %d of its %d bytes were kept, so it cannot be verified; ask the provider to send it again", len(r.Body), r.Size)
 	}

@@ -217,6 +217,26 @@ test("a source: settings and secrets", async () => {
   assert.equal((await get(`/ingest/api/v1/source/${world.source}/status`)).secrets.length, 1);
 });
 
+test("who is turned away for its address is shown, with what helps", async () => {
+  const path = `/ingest/api/v1/source/${world.source}`;
+  const was = (await get(path)).allowIps ?? [];
+  await show(`/sources/${world.source}?tab=settings`, "veriff-prod");
+  for (const at of was) await press(`Remove ${at}`);
+  await page.getByLabel("Allowed addresses").fill("198.51.100.0/24,");
+  await press("Save");
+  await until("the list is in force", async () => (await postVeriff(world.ingestUrl, secret, "{}")).status === 403);
+  await until("it is kept", async () => (await get("/api/v1/rejected")).data[0].reason === "address");
+  await show("/rejected", "Rejected");
+  await page.getByRole("link", { name: "Its address is not allowed" }).first().click();
+  await page.getByText("127.0.0.1 is not among the addresses that may send to this source").waitFor();
+  assert.equal(await page.getByRole("button", { name: "Verify again and let in" }).count(), 0);
+  await page.getByRole("link", { name: "Allowed addresses of veriff-prod" }).click();
+  await page.getByRole("button", { name: "Remove 198.51.100.0/24" }).click();
+  for (const at of was) await page.getByLabel("Allowed addresses").fill(`${at},`);
+  await press("Save");
+  await until("the old list is back", async () => JSON.stringify((await get(path)).allowIps ?? []) === JSON.stringify(was));
+});
+
 test("applications, messages, event types", async () => {
   await show("/apps?new=1", "Applications");
   await dialog().getByLabel("Name").fill("Initech");

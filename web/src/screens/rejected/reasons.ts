@@ -5,6 +5,7 @@ const words: Record<string, string> = {
   malformed_header: "The signature cannot be read",
   timestamp: "Its time is too old or too new",
   auth_client: "It comes from another account",
+  address: "Its address is not allowed",
   flow_id: "It comes from another flow",
 };
 export const inWords = (reason: string) => words[reason] ?? reason.replaceAll("_", " ").replace(/^./, (c) => c.toUpperCase());

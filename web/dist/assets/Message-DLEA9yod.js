@@ -1,0 +1,1 @@
+import{it as e,rt as t}from"./Icon--EZf3-lb.js";import{o as n}from"./index-D78yrNIQ.js";import{n as r,r as i}from"./read-D4cLg0GS.js";function a(a,o){e(o,!0),i(a,{read:()=>r(n.appId,o.id)}),t()}export{a as default};

@@ -1,1 +1,0 @@
-import{it as e,rt as t}from"./Icon--EZf3-lb.js";import{o as n}from"./index-DUHcwAFV.js";import{n as r,r as i}from"./read-Bxfr-90P.js";function a(a,o){e(o,!0),i(a,{read:()=>r(n.appId,o.id)}),t()}export{a as default};

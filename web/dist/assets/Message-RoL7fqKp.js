@@ -1,1 +1,0 @@
-import{it as e,rt as t}from"./Icon--EZf3-lb.js";import{r as n,t as r}from"./read-Bxfr-90P.js";function i(i,a){e(a,!0),n(i,{read:()=>r(a.id)}),t()}export{i as default};

@@ -1,5 +1,0 @@
-import{n as e}from"./Code-CdX-6-o4.js";function t(t){let n=Uint8Array.from(atob(t),e=>e.charCodeAt(0)),r;try{r=new TextDecoder(`utf-8`,{fatal:!0,ignoreBOM:!0}).decode(n),r.includes(`\0`)&&(r=void 0)}catch{}return{bytes:n,text:r,json:r===void 0?void 0:e(r)}}function n(e,t=4096){let n=[];for(let r=0;r<Math.min(e.length,t);r+=16){let t=e.slice(r,r+16),i=[...t].map(e=>e.toString(16).padStart(2,`0`)).join(` `),a=[...t].map(e=>e>=32&&e<127?String.fromCharCode(e):`·`).join(``);n.push(`${r.toString(16).padStart(6,`0`)}  ${i.padEnd(47)}  ${a}`)}return e.length>t&&n.push(`…`),n.join(`
-`)}var r=e=>`'${e.replaceAll(`'`,`'\\''`)}'`;function i(e,t,n){let i=[`curl -i ${r(e)}`,...t.filter(([,e])=>e!==`[redacted]`).map(([e,t])=>`-H ${r(`${e}: ${t}`)}`)],a=`# It carries no signature: a receiver that verifies refuses it.
-`;if(n.text!==void 0&&n.bytes.length<64e3)return a+[...i,`--data-binary ${r(n.text)}`].join(` \\
-  `);let o=btoa(Array.from(n.bytes,e=>String.fromCharCode(e)).join(``));return`${a}base64 -d <<'END' | ${[...i,`--data-binary @-`].join(` \\
-  `)}\n${o}\nEND`}export{t as n,n as r,i as t};

@@ -1,1 +1,0 @@
-var e={mismatch:`The signature does not match`,missing_header:`There is no signature`,malformed_header:`The signature cannot be read`,timestamp:`Its time is too old or too new`,auth_client:`It comes from another account`,flow_id:`It comes from another flow`},t=t=>e[t]??t.replaceAll(`_`,` `).replace(/^./,e=>e.toUpperCase());export{t};
