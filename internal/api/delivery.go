@@ -108,11 +108,8 @@ func (a *API) deliveryOut(ctx context.Context, m *hook.Message, payload bool, d 
 	if err := a.orderOf(ctx, m, d, &e, now, &out); err != nil {
 		return out, err
 	}
-	switch {
-	case !payload:
-		out.Next = notAgain(out.Next, "its payload was deleted")
-	case !there:
-		out.Next = notAgain(out.Next, "its endpoint was deleted")
+	if d.State == hook.Failed || d.State == hook.Canceled {
+		out.Next += "; " + whetherAgain(d, payload, there)
 	}
 	if d.State == hook.Pending {
 		window := hook.RetryWindow
@@ -140,11 +137,11 @@ func nextStep(d *hook.Delivery, e *hook.Endpoint, g *gates, now time.Time) strin
 		return "nothing: delivered"
 	case hook.Failed:
 		if d.Poison == hook.Skipped {
-			return fmt.Sprintf("nothing: skipped after %s, so that those behind it go out; resend to try again", counted(d.Attempts))
+			return fmt.Sprintf("nothing: skipped after %s, so that those behind it go out", counted(d.Attempts))
 		}
-		return fmt.Sprintf("nothing: given up after %s; resend to try again", counted(d.Attempts))
+		return fmt.Sprintf("nothing: given up after %s", counted(d.Attempts))
 	case hook.Canceled:
-		return "nothing: canceled; resend to try again"
+		return "nothing: canceled"
 	case hook.Held:
 		return "held: the endpoint is " + standing(e)
 	}
@@ -168,14 +165,17 @@ func nextStep(d *hook.Delivery, e *hook.Endpoint, g *gates, now time.Time) strin
 	return at
 }
 
-// notAgain takes the advice to resend back from what happens next, where there is nothing
-// left to send, or nobody to send it to.
-func notAgain(next, why string) string {
-	over, _, advised := strings.Cut(next, "; resend to ")
-	if !advised {
-		return next
+// whetherAgain says of a delivery that is over whether it can be sent again.
+func whetherAgain(d *hook.Delivery, payload, endpoint bool) string {
+	switch {
+	case !payload:
+		return "its payload was deleted, so it cannot be sent again"
+	case !endpoint:
+		return "its endpoint was deleted, so it cannot be sent again"
+	case d.State == hook.Canceled && d.Superseded != 0:
+		return "resend to send it all the same"
 	}
-	return over + "; " + why + ", so it cannot be sent again"
+	return "resend to try again"
 }
 
 func counted(attempts int) string {

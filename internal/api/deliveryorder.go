@@ -20,7 +20,7 @@ func (a *API) orderOf(ctx context.Context, m *hook.Message, d *hook.Delivery, e 
 		by := a.IDs.Public(hook.KindMessage, d.Superseded)
 		out.SupersededBy = &by
 		if d.State == hook.Canceled {
-			out.Next = "nothing: canceled: superseded by " + by + "; resend to send it all the same"
+			out.Next = "nothing: canceled: superseded by " + by
 		}
 	}
 	if d.State != hook.Waiting {
